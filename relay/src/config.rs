@@ -1,0 +1,357 @@
+//! The configuration: where each value comes from and what it is. A flag wins over the environment, that over
+//! the file, that over the default.
+
+use crate::{compaction::process::Worker, node::Limits};
+use clap::{Parser, ValueEnum};
+use serde::Deserialize;
+use std::{fmt, io, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+/// What a relay needs to know to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen. Default 127.0.0.1:4455: whoever wants more says so.
+    pub listen: SocketAddr,
+    /// Where rooms are kept. Default `file:./data`.
+    pub store: StoreAddress,
+    /// When an update counts as durable. Default `synced`.
+    pub durability: Durability,
+    /// A directory of web pages to serve beside the relay. Default none.
+    pub serve: Option<PathBuf>,
+    /// Whether to serve strangers on an address that is not loopback. Default false: there is no auth yet, so
+    /// everybody who can reach the address could read and write every room.
+    pub allow_anonymous: bool,
+    /// Pages of which origins may connect; empty: all. Other programs than browsers can claim any origin.
+    pub allow_origin: Vec<String>,
+    /// How logs are written.
+    pub log: LogFormat,
+    /// What is logged, as `tracing` filters say it. Default `info`.
+    pub log_filter: String,
+    /// Clients are told at shutdown to come back after this long, plus a random part of the same. Raising it
+    /// spreads the load of a deploy, and keeps people waiting.
+    pub retry_after: Duration,
+    /// How long a shutdown may take before it is cut short.
+    pub shutdown_within: Duration,
+    /// Where rooms are compacted. Default: on a thread; the program `hither-relay` starts itself for it.
+    pub compaction: Worker,
+    /// Limits of memory and fairness.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4455)),
+            store: StoreAddress::File("./data".into()),
+            durability: Durability::Synced,
+            serve: None,
+            allow_anonymous: false,
+            allow_origin: Vec::new(),
+            log: LogFormat::Text,
+            log_filter: "info".to_owned(),
+            retry_after: Duration::from_millis(500),
+            shutdown_within: Duration::from_secs(10),
+            compaction: Worker::Thread,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Where rooms are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreAddress {
+    /// In memory: gone with the process.
+    Memory,
+    /// In files below a directory, fsynced before an edit is acknowledged.
+    File(PathBuf),
+}
+
+impl FromStr for StoreAddress {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "memory" => Ok(StoreAddress::Memory),
+            Some(("file", path)) if !path.is_empty() => Ok(StoreAddress::File(path.into())),
+            _ => Err(ConfigError::Store(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreAddress::Memory => f.write_str("memory"),
+            StoreAddress::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+/// When the file store says that an update is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// When it is synced to the disk: acknowledged edits survive a power cut.
+    Synced,
+    /// When the operating system has it: acknowledged edits survive the end of the process, not a power cut.
+    Relaxed,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object per line, for machines.
+    Json,
+}
+
+/// Why a relay does not start with this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A store that does not exist.
+    #[error("unknown store {0:?}: write `memory` or `file:DIRECTORY`")]
+    Store(String),
+    /// The file is not there, or not readable.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file says something else than this program understands.
+    #[error("{path}: {source}")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// What and where.
+        source: Box<toml::de::Error>,
+    },
+    /// Strangers could reach everything.
+    #[error(
+        "{0} can be reached from other machines, and this relay has no authentication: everybody there could \
+         read and write every room. Listen on 127.0.0.1, or say --allow-anonymous if that is what you want"
+    )]
+    Open(SocketAddr),
+    /// A directory that is not there.
+    #[error("--serve {0}: no such directory")]
+    Serve(PathBuf),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hither-relay
+      On this machine only, rooms kept in ./data.
+  hither-relay --store memory --serve demo-web/dist
+      Try something out: nothing is kept, and a page is served at http://127.0.0.1:4455/
+  hither-relay --listen 0.0.0.0:4455 --allow-anonymous --store file:/var/lib/hither
+      For a trusted network. Put a proxy with TLS in front of it for anything else.
+  hither-relay --config /etc/hither.toml
+      The same names in a file: listen = \"127.0.0.1:4455\", store = \"file:./data\", allow_origin = [\"…\"]
+
+Doors:
+  ws://ADDRESS/sync         the SDK (subprotocol hither.v1)
+  ws://ADDRESS/yjs/ROOM     any Yjs client, for example y-websocket
+  http://ADDRESS/healthz    200 while the process lives; /readyz: 200 while it takes connections
+
+Signals: SIGTERM and SIGINT tell clients when to come back, finish what was received, and exit with 0.";
+
+/// The relay of Hither: keeps rooms durable and passes edits on.
+#[derive(Debug, Parser)]
+#[command(name = "hither-relay", version, about, after_long_help = EXAMPLES, after_help = "See --help for examples.")]
+pub struct Flags {
+    /// Read settings from this TOML file; flags and environment win over it
+    #[arg(long, env = "HITHER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Listen on this address [default: 127.0.0.1:4455]
+    #[arg(long, env = "HITHER_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Keep rooms here: `file:DIRECTORY` or `memory` [default: file:./data]
+    #[arg(long, env = "HITHER_STORE", value_name = "STORE")]
+    pub store: Option<StoreAddress>,
+    /// Acknowledge an edit when it is synced to the disk, or as soon as the system has it [default: synced]
+    #[arg(long, env = "HITHER_DURABILITY", value_name = "WHEN")]
+    pub durability: Option<Durability>,
+    /// Serve the web pages in this directory
+    #[arg(long, env = "HITHER_SERVE", value_name = "DIR")]
+    pub serve: Option<PathBuf>,
+    /// Let anybody read and write who can reach an address that is not loopback
+    #[arg(long, env = "HITHER_ALLOW_ANONYMOUS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub allow_anonymous: Option<bool>,
+    /// Let only pages of this origin connect, such as https://example.org; may be repeated [default: all]
+    #[arg(long, env = "HITHER_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Option<Vec<String>>,
+    /// Write logs as text or as one JSON object per line [default: text]
+    #[arg(long, env = "HITHER_LOG", value_name = "FORMAT")]
+    pub log: Option<LogFormat>,
+    /// Log this, for example `warn` or `hither_relay=debug` [default: info]
+    #[arg(long, env = "HITHER_LOG_FILTER", value_name = "FILTER")]
+    pub log_filter: Option<String>,
+    /// At most so many connections at once [default: 100000]
+    #[arg(long, env = "HITHER_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<usize>,
+    /// At most so many rooms in memory at once [default: 100000]
+    #[arg(long, env = "HITHER_MAX_ROOMS", value_name = "N")]
+    pub max_rooms: Option<usize>,
+    /// At most so many members in one room [default: 10000]
+    #[arg(long, env = "HITHER_MAX_MEMBERS", value_name = "N")]
+    pub max_members: Option<usize>,
+    /// At shutdown, tell clients to come back after this long and a random part of the same [default: 500]
+    #[arg(long, env = "HITHER_RETRY_AFTER_MS", value_name = "MS")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// The same names in a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    store: Option<String>,
+    durability: Option<Durability>,
+    serve: Option<PathBuf>,
+    allow_anonymous: Option<bool>,
+    allow_origin: Option<Vec<String>>,
+    log: Option<LogFormat>,
+    log_filter: Option<String>,
+    max_connections: Option<usize>,
+    max_rooms: Option<usize>,
+    max_members: Option<usize>,
+    retry_after_ms: Option<u64>,
+}
+
+impl Flags {
+    /// The whole configuration: these flags (which hold the environment's values where no flag was given),
+    /// the file that they name, and the defaults; checked.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let file = match &self.config {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+                toml::from_str(&text)
+                    .map_err(|source| ConfigError::Parse { path: path.clone(), source: source.into() })?
+            }
+            None => File::default(),
+        };
+        self.over(file)
+    }
+
+    fn over(self, file: File) -> Result<Config, ConfigError> {
+        let default = Config::default();
+        let mut limits = default.limits;
+        let node = &mut limits.node;
+        node.connections = self.max_connections.or(file.max_connections).unwrap_or(node.connections);
+        node.rooms = self.max_rooms.or(file.max_rooms).unwrap_or(node.rooms);
+        node.members_per_room = self.max_members.or(file.max_members).unwrap_or(node.members_per_room);
+        let file_store = file.store.map(|text| text.parse()).transpose()?;
+        let retry_after = self.retry_after_ms.or(file.retry_after_ms).map(Duration::from_millis);
+        let config = Config {
+            listen: self.listen.or(file.listen).unwrap_or(default.listen),
+            store: self.store.or(file_store).unwrap_or(default.store),
+            durability: self.durability.or(file.durability).unwrap_or(default.durability),
+            serve: self.serve.or(file.serve),
+            allow_anonymous: self.allow_anonymous.or(file.allow_anonymous).unwrap_or(false),
+            allow_origin: self.allow_origin.or(file.allow_origin).unwrap_or_default(),
+            log: self.log.or(file.log).unwrap_or(default.log),
+            log_filter: self.log_filter.or(file.log_filter).unwrap_or(default.log_filter),
+            retry_after: retry_after.unwrap_or(default.retry_after),
+            shutdown_within: default.shutdown_within,
+            compaction: default.compaction,
+            limits,
+        };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// Whether a relay may start with it.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.listen.ip().to_canonical().is_loopback() && !self.allow_anonymous {
+            return Err(ConfigError::Open(self.listen));
+        }
+        match &self.serve {
+            Some(dir) if !dir.is_dir() => Err(ConfigError::Serve(dir.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// As it is printed at start: the names of the flags, one per line.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "listen = {}", self.listen)?;
+        writeln!(f, "store = {}", self.store)?;
+        let durability = match self.durability {
+            Durability::Synced => "synced",
+            Durability::Relaxed => "relaxed (acknowledged edits can be lost in a power cut)",
+        };
+        writeln!(f, "durability = {durability}")?;
+        match &self.serve {
+            Some(dir) => writeln!(f, "serve = {}", dir.display())?,
+            None => writeln!(f, "serve = (nothing)")?,
+        }
+        writeln!(f, "allow-anonymous = {}", self.allow_anonymous)?;
+        match &self.allow_origin[..] {
+            [] => writeln!(f, "allow-origin = (all)")?,
+            origins => writeln!(f, "allow-origin = {}", origins.join(","))?,
+        }
+        let node = &self.limits.node;
+        writeln!(f, "max-connections = {}", node.connections)?;
+        writeln!(f, "max-rooms = {}", node.rooms)?;
+        writeln!(f, "max-members = {}", node.members_per_room)?;
+        write!(f, "retry-after-ms = {}", self.retry_after.as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(args: &[&str]) -> Flags {
+        Flags::try_parse_from([&["hither-relay"], args].concat()).unwrap()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file = || toml::from_str::<File>("listen = '127.0.0.1:1'\nstore = 'memory'").unwrap();
+        let config = flags(&["--listen", "127.0.0.1:2"]).over(file()).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.store, StoreAddress::Memory);
+        assert_eq!(config.limits, Limits::default());
+    }
+
+    #[test]
+    fn a_public_address_is_refused_without_allow_anonymous() {
+        let open = |args: &[&str]| flags(args).over(File::default());
+        assert!(matches!(open(&["--listen", "0.0.0.0:1"]), Err(ConfigError::Open(_))));
+        assert!(matches!(open(&["--listen", "[::]:1"]), Err(ConfigError::Open(_))));
+        assert!(open(&["--listen", "0.0.0.0:1", "--allow-anonymous"]).is_ok());
+        assert!(open(&["--listen", "[::1]:1"]).is_ok());
+        assert!(open(&["--listen", "[::ffff:127.0.0.1]:1"]).is_ok());
+    }
+
+    #[test]
+    fn stores_are_named_by_address() {
+        assert_eq!("memory".parse::<StoreAddress>().unwrap(), StoreAddress::Memory);
+        assert_eq!("file:./d".parse::<StoreAddress>().unwrap(), StoreAddress::File("./d".into()));
+        for bad in ["file:", "file", "postgres://x", ""] {
+            assert!(bad.parse::<StoreAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_an_unknown_name_is_refused() {
+        assert!(toml::from_str::<File>("lisen = '127.0.0.1:1'").is_err());
+    }
+
+    #[test]
+    fn the_help_has_examples_and_names_every_environment_variable() {
+        use clap::CommandFactory;
+        let help = Flags::command().render_long_help().to_string();
+        assert!(help.contains("Examples:"));
+        for name in ["HITHER_LISTEN", "HITHER_STORE", "HITHER_SERVE", "HITHER_CONFIG"] {
+            assert!(help.contains(name), "{name}");
+        }
+    }
+}

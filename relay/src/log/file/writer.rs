@@ -1,0 +1,464 @@
+//! The one thread that changes the store: collects what waits, commits it in one go, answers.
+//!
+//! Changes are decided one after another against the state that they themselves produce, in order of
+//! arrival; nobody hears of it before the commit is synced. If that fails, everybody in it hears of the
+//! failure and the store takes no more changes.
+//!
+//! Work that nobody waits for is done in slices, one with each commit: parts of a large snapshot are
+//! written, and what is no longer referenced is removed.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, TryRecvError},
+    },
+    thread,
+};
+
+use bytes::Bytes;
+use fjall::{Guard, OwnedWriteBatch, PersistMode};
+use hither_protocol::ids::{Epoch, RoomName};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    layout::{Alive, CHUNK_BYTES, Chore, NEXT_ID_KEY, Record, StoredSnapshot, chunk_key, entry_key},
+    options::FileOptions,
+    pace::Pace,
+    recent::{RECENT_ROOMS, RecentRooms, State},
+    tables::{Tables, failed},
+};
+use crate::log::{LogError, Snapshot};
+
+/// A commit takes no further change when it holds this much. 4 MiB sync in a few milliseconds; more would
+/// only make everybody in it wait longer.
+const COMMIT_BYTES: usize = 4 << 20;
+/// And no more than this many changes: fewer than [`RECENT_ROOMS`], so that no room changed by a commit is
+/// forgotten (and read anew from the store, where the change is not yet) before the commit is done.
+const COMMIT_CHANGES: usize = 2048;
+const _: () = assert!(COMMIT_CHANGES < RECENT_ROOMS);
+/// Unreferenced keys removed along with one commit: half a millisecond of work.
+const SWEEP_KEYS: usize = 512;
+
+type Reply<T> = oneshot::Sender<Result<T, LogError>>;
+
+/// A change that somebody asked for.
+pub(super) enum Change {
+    Append { room: RoomName, epoch: Epoch, entries: Vec<Bytes>, reply: Reply<u64> },
+    Snapshot { room: RoomName, epoch: Epoch, replaces: u64, snapshot: Snapshot, floor: u64, reply: Reply<()> },
+    Delete { room: RoomName, reply: Reply<bool> },
+}
+
+pub(super) struct Job {
+    pub(super) change: Change,
+    /// Its share of the queue, given back when it is answered.
+    pub(super) _weight: OwnedSemaphorePermit,
+}
+
+/// Whether the store takes changes; shared with everybody who asks.
+#[derive(Default)]
+pub(super) struct Health {
+    failure: OnceLock<LogError>,
+    break_next: AtomicBool,
+}
+
+impl Health {
+    pub(super) fn failure(&self) -> Option<LogError> {
+        self.failure.get().cloned()
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn break_next_commit(&self) {
+        self.break_next.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Writer {
+    tables: Arc<Tables>,
+    queue: Receiver<Job>,
+    health: Arc<Health>,
+    pace: Arc<Pace>,
+    durability: PersistMode,
+    next_id: u64,
+    rooms: RecentRooms,
+    /// Snapshots of which parts are still to be written.
+    staging: VecDeque<Staging>,
+    /// What is to be removed.
+    sweeps: VecDeque<Sweep>,
+}
+
+/// A chore under way. It remembers how far it has come: what was removed lies in the way of whoever looks for it
+/// again.
+struct Sweep {
+    chore: Chore,
+    /// Keys before this one are gone.
+    from: Vec<u8>,
+}
+
+impl Sweep {
+    fn new(chore: Chore) -> Sweep {
+        Sweep { chore, from: chore.first_key() }
+    }
+}
+
+struct Staging {
+    job: SnapshotJob,
+    _weight: OwnedSemaphorePermit,
+    id: u64,
+    written: usize,
+}
+
+struct SnapshotJob {
+    room: RoomName,
+    epoch: Epoch,
+    replaces: u64,
+    snapshot: Snapshot,
+    floor: u64,
+    reply: Reply<()>,
+}
+
+/// One commit in the making. The store takes no two values for one key in one commit: what may change
+/// more than once is collected here first.
+struct Commit {
+    batch: OwnedWriteBatch,
+    bytes: usize,
+    records: BTreeMap<RoomName, Record>,
+    /// Keys of the table `meta`; `None` removes.
+    meta: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// What nothing refers to once this is committed.
+    discarded: Vec<Sweep>,
+    answers: Vec<Answer>,
+    weights: Vec<OwnedSemaphorePermit>,
+}
+
+enum Answer {
+    Append(Reply<u64>, Result<u64, LogError>),
+    Snapshot(Reply<()>, Result<(), LogError>),
+    Delete(Reply<bool>, Result<bool, LogError>),
+}
+
+impl Answer {
+    /// Tells the outcome of the commit. Whoever stopped listening does not mind.
+    fn give(self, outcome: &Result<(), LogError>) {
+        fn settle<T>(reply: Reply<T>, answer: Result<T, LogError>, outcome: &Result<(), LogError>) {
+            let _ = reply.send(outcome.clone().and(answer));
+        }
+        match self {
+            Answer::Append(reply, answer) => settle(reply, answer, outcome),
+            Answer::Snapshot(reply, answer) => settle(reply, answer, outcome),
+            Answer::Delete(reply, answer) => settle(reply, answer, outcome),
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        tables: Arc<Tables>,
+        queue: Receiver<Job>,
+        health: Arc<Health>,
+        pace: Arc<Pace>,
+        options: &FileOptions,
+    ) -> Result<Writer, LogError> {
+        let sweeps = tables.chores()?.into_iter().map(Sweep::new).collect();
+        let next_id = tables.next_id()?;
+        let durability = if options.relaxed { PersistMode::Buffer } else { PersistMode::SyncAll };
+        Ok(Writer {
+            tables,
+            queue,
+            health,
+            pace,
+            durability,
+            next_id,
+            rooms: RecentRooms::default(),
+            staging: VecDeque::new(),
+            sweeps,
+        })
+    }
+
+    /// Works until nobody can send any more.
+    pub(super) fn run(mut self) {
+        loop {
+            let idle = self.staging.is_empty() && self.sweeps.is_empty();
+            let first = if idle {
+                match self.queue.recv() {
+                    Ok(job) => Some(job),
+                    Err(_) => return,
+                }
+            } else {
+                match self.queue.try_recv() {
+                    Ok(job) => Some(job),
+                    Err(TryRecvError::Empty) => None,
+                    // What is left to remove is noted in the store.
+                    Err(TryRecvError::Disconnected) if self.staging.is_empty() => return,
+                    Err(TryRecvError::Disconnected) => None,
+                }
+            };
+            if first.is_some()
+                && let Some(while_they_come) = self.pace.stragglers()
+            {
+                thread::sleep(while_they_come);
+            }
+            self.commit_what_waits(first);
+        }
+    }
+
+    fn commit_what_waits(&mut self, first: Option<Job>) {
+        let mut commit = Commit {
+            batch: self.tables.db.batch(),
+            bytes: 0,
+            records: BTreeMap::new(),
+            meta: BTreeMap::new(),
+            discarded: Vec::new(),
+            answers: Vec::new(),
+            weights: Vec::new(),
+        };
+        let mut next = first;
+        let mut changes = 0;
+        while let Some(job) = next {
+            self.take(job, &mut commit);
+            changes += 1;
+            let more = commit.bytes < COMMIT_BYTES && changes < COMMIT_CHANGES;
+            next = if more { self.queue.try_recv().ok() } else { None };
+        }
+        self.stage(&mut commit);
+        self.sweep(&mut commit);
+
+        for (room, record) in &commit.records {
+            commit.batch.insert(&self.tables.rooms, room.as_str(), record.encode());
+        }
+        for (key, value) in commit.meta {
+            match value {
+                Some(value) => commit.batch.insert(&self.tables.meta, key, value),
+                None => commit.batch.remove(&self.tables.meta, key),
+            }
+        }
+        let outcome = self.commit(commit.batch);
+        if outcome.is_ok() {
+            self.sweeps.extend(commit.discarded);
+        }
+        for answer in commit.answers {
+            answer.give(&outcome);
+        }
+        // Only now, so that what is being committed counts as waiting.
+        drop(commit.weights);
+    }
+
+    fn commit(&mut self, batch: OwnedWriteBatch) -> Result<(), LogError> {
+        if batch.is_empty() {
+            return self.health.failure().map_or(Ok(()), Err);
+        }
+        let done = if self.health.break_next.swap(false, Ordering::Relaxed) {
+            Err(fjall::Error::Io(io::Error::other("the disk refused (as a test asked)")))
+        } else {
+            // Also what nobody waits for: a power cut may tear only the last batch, or a start could not tell a torn
+            // batch from damage.
+            batch.durability(Some(self.durability)).commit()
+        };
+        done.map_err(|cause| {
+            tracing::error!(%cause, "a commit failed: the store takes no more changes until it is reopened");
+            // What is in the table of recent rooms may not be on the disk.
+            self.rooms = RecentRooms::default();
+            self.staging.clear();
+            self.sweeps.clear();
+            let failure = LogError::unavailable(cause);
+            self.health.failure.get_or_init(|| failure).clone()
+        })
+    }
+
+    fn take(&mut self, job: Job, commit: &mut Commit) {
+        let Job { change, _weight: weight } = job;
+        let failure = self.health.failure();
+        let open = |failure: Option<LogError>| failure.map_or(Ok(()), Err);
+        match change {
+            Change::Append { room, epoch, entries, reply } => {
+                let answer = open(failure).and_then(|()| self.append(&room, epoch, &entries, commit));
+                commit.answers.push(Answer::Append(reply, answer));
+                commit.weights.push(weight);
+            }
+            Change::Delete { room, reply } => {
+                let answer = open(failure).and_then(|()| self.delete(&room, commit));
+                commit.answers.push(Answer::Delete(reply, answer));
+                commit.weights.push(weight);
+            }
+            Change::Snapshot { room, epoch, replaces, snapshot, floor, reply } => {
+                // Looked at now to spare the work, and again when it is referred to.
+                let allowed = open(failure)
+                    .and_then(|()| self.snapshot_allowed(&room, epoch, replaces, &snapshot).map(drop));
+                match allowed {
+                    Ok(()) => {
+                        let id = self.new_id(commit);
+                        // Until a record refers to them, the parts are something to remove.
+                        commit.note(Chore::Chunks(id));
+                        let job = SnapshotJob { room, epoch, replaces, snapshot, floor, reply };
+                        self.staging.push_back(Staging { job, _weight: weight, id, written: 0 });
+                    }
+                    Err(refused) => commit.answers.push(Answer::Snapshot(reply, Err(refused))),
+                }
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        room: &RoomName,
+        epoch: Epoch,
+        entries: &[Bytes],
+        commit: &mut Commit,
+    ) -> Result<u64, LogError> {
+        let exists = match self.rooms.of(room, &self.tables)? {
+            State::Alive { log, .. } if log.epoch == epoch => true,
+            State::Alive { .. } => return Err(LogError::EpochChanged),
+            State::Dead(last) if *last == epoch => return Err(LogError::EpochChanged),
+            State::Dead(_) | State::Absent => false,
+        };
+        if !exists {
+            if entries.is_empty() {
+                return Ok(1);
+            }
+            let log = Alive { epoch, id: self.new_id(commit), floor: 0, snapshot: None };
+            commit.record(room, Record::Alive(log.clone()));
+            self.rooms.set(room, State::Alive { log, head: 0 });
+        }
+        let State::Alive { log, head } = self.rooms.of(room, &self.tables)? else {
+            return Err(LogError::EpochChanged);
+        };
+        let first = *head + 1;
+        for entry in entries {
+            *head += 1;
+            commit.batch.insert(&self.tables.entries, entry_key(log.id, *head), &entry[..]);
+            commit.bytes += entry.len() + 64;
+        }
+        Ok(first)
+    }
+
+    fn delete(&mut self, room: &RoomName, commit: &mut Commit) -> Result<bool, LogError> {
+        let State::Alive { log, .. } = self.rooms.of(room, &self.tables)? else { return Ok(false) };
+        let log = log.clone();
+        commit.record(room, Record::Dead(log.epoch));
+        self.rooms.set(room, State::Dead(log.epoch));
+        commit.discard(Sweep::new(Chore::Log(log.id)));
+        if let Some(snapshot) = log.snapshot {
+            commit.discard(Sweep::new(Chore::Chunks(snapshot.id)));
+        }
+        Ok(true)
+    }
+
+    /// Whether this snapshot may be put now: the log as it stands, and its head.
+    fn snapshot_allowed(
+        &mut self,
+        room: &RoomName,
+        epoch: Epoch,
+        replaces: u64,
+        snapshot: &Snapshot,
+    ) -> Result<(Alive, u64), LogError> {
+        match self.rooms.of(room, &self.tables)? {
+            State::Alive { log, head } if log.epoch == epoch => {
+                let present = log.snapshot.map_or(0, |stored| stored.seq);
+                if present != replaces || snapshot.seq < replaces || snapshot.seq > *head {
+                    return Err(LogError::Superseded);
+                }
+                Ok((log.clone(), *head))
+            }
+            State::Alive { .. } | State::Dead(_) | State::Absent => Err(LogError::EpochChanged),
+        }
+    }
+
+    /// Writes the next part of the oldest snapshot on its way, or, when all are there, its record.
+    fn stage(&mut self, commit: &mut Commit) {
+        let Some(staging) = self.staging.front_mut() else { return };
+        let update = &staging.job.snapshot.update;
+        if staging.written < update.len() {
+            let index = u32::try_from(staging.written / CHUNK_BYTES).unwrap_or(u32::MAX);
+            let end = (staging.written + CHUNK_BYTES).min(update.len());
+            let part = &update[staging.written..end];
+            commit.batch.insert(&self.tables.chunks, chunk_key(staging.id, index), part);
+            commit.bytes += part.len();
+            staging.written = end;
+            return;
+        }
+        let Some(Staging { job, _weight: weight, id, .. }) = self.staging.pop_front() else { return };
+        let answer = self.refer_to(&job, id, commit);
+        if answer.is_err() {
+            commit.discard(Sweep::new(Chore::Chunks(id)));
+        }
+        commit.answers.push(Answer::Snapshot(job.reply, answer));
+        commit.weights.push(weight);
+    }
+
+    fn refer_to(&mut self, job: &SnapshotJob, id: u64, commit: &mut Commit) -> Result<(), LogError> {
+        let (old, head) = self.snapshot_allowed(&job.room, job.epoch, job.replaces, &job.snapshot)?;
+        let floor = job.floor.clamp(old.floor, job.snapshot.seq.max(old.floor));
+        let snapshot = StoredSnapshot { seq: job.snapshot.seq, id, bytes: job.snapshot.update.len() as u64 };
+        let log = Alive { floor, snapshot: Some(snapshot), ..old };
+        commit.record(&job.room, Record::Alive(log.clone()));
+        commit.meta.insert(Chore::Chunks(id).key(), None);
+        if let Some(replaced) = old.snapshot {
+            commit.discard(Sweep::new(Chore::Chunks(replaced.id)));
+        }
+        if floor > old.floor {
+            let chore = Chore::Trim { log: log.id, floor };
+            // Another sweep sees to what is below the old floor.
+            commit.discard(Sweep { chore, from: entry_key(log.id, old.floor + 1).into() });
+        }
+        self.rooms.set(&job.room, State::Alive { log, head });
+        Ok(())
+    }
+
+    /// Removes the next few keys that nothing refers to since an earlier commit; they are all in committed
+    /// state by now, so a look into the store finds them.
+    fn sweep(&mut self, commit: &mut Commit) {
+        let Some(sweep) = self.sweeps.front_mut() else { return };
+        let chore = sweep.chore;
+        let table = match chore {
+            Chore::Log(_) | Chore::Trim { .. } => &self.tables.entries,
+            Chore::Chunks(_) => &self.tables.chunks,
+        };
+        let keys = table.range(sweep.from.clone()..=chore.last_key());
+        match keys.take(SWEEP_KEYS).map(Guard::key).collect::<Result<Vec<_>, _>>() {
+            Ok(keys) => {
+                match keys.last() {
+                    // A zero byte behind a key is the very next one in byte order.
+                    Some(last) if keys.len() == SWEEP_KEYS => sweep.from = [last, &[0][..]].concat(),
+                    _ => {
+                        commit.meta.insert(chore.key(), None);
+                        self.sweeps.pop_front();
+                    }
+                }
+                for key in keys {
+                    commit.batch.remove(table, key);
+                }
+            }
+            Err(cause) => {
+                // The note stays in the store, the next start tries again.
+                tracing::warn!(?chore, cause = %failed(cause), "could not remove what is no longer used");
+                self.sweeps.pop_front();
+            }
+        }
+    }
+
+    fn new_id(&mut self, commit: &mut Commit) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        commit.meta.insert(NEXT_ID_KEY.to_vec(), Some(self.next_id.to_be_bytes().to_vec()));
+        id
+    }
+}
+
+impl Commit {
+    fn record(&mut self, room: &RoomName, record: Record) {
+        self.records.insert(room.clone(), record);
+        self.bytes += 128;
+    }
+
+    fn note(&mut self, chore: Chore) {
+        self.meta.insert(chore.key(), Some(Vec::new()));
+    }
+
+    /// Notes, in this commit, what nothing refers to from it on.
+    fn discard(&mut self, sweep: Sweep) {
+        self.note(sweep.chore);
+        self.discarded.push(sweep);
+    }
+}

@@ -1,0 +1,88 @@
+//! The command `hither-relay`.
+
+use clap::Parser;
+use hither_relay::{
+    compaction::process::{self, Worker},
+    config::{Config, Durability, Flags, LogFormat, StoreAddress},
+    log::{FileLog, MemoryLog, RoomLog, file::FileOptions},
+    server,
+};
+use std::{process::ExitCode, sync::Arc};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == process::ARGUMENT) {
+        return process::serve();
+    }
+    let mut config = match Flags::parse().resolve() {
+        Ok(config) => config,
+        Err(error) => return fail(&error),
+    };
+    match std::env::current_exe() {
+        Ok(program) => config.compaction = Worker::Process(program),
+        Err(error) => return fail(&error),
+    }
+    let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // In a file, colours are noise.
+    let logs = logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    match config.log {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let log: Arc<dyn RoomLog> = match &config.store {
+        StoreAddress::Memory => Arc::new(MemoryLog::new()),
+        StoreAddress::File(dir) => {
+            let relaxed = config.durability == Durability::Relaxed;
+            Arc::new(FileLog::open(dir, &FileOptions { relaxed, ..FileOptions::default() })?)
+        }
+    };
+    let listener = server::listen(config.listen)?;
+    eprintln!("hither-relay {}\n{config}", env!("CARGO_PKG_VERSION"));
+    if let (StoreAddress::File(_), Durability::Relaxed) = (&config.store, config.durability) {
+        // Not a log line: no filter hides it.
+        eprintln!(
+            "WARNING: durability is relaxed. Edits are acknowledged before they are synced to the disk: a power cut \
+                   or a crash of the system loses the last of them, although their authors were told that they are saved."
+        );
+    }
+    // The one line on standard output: scripts wait for it and read the port.
+    println!("listening on http://{}", listener.local_addr()?);
+    let shutdown = signals()?;
+    server::run(listener, config, log, shutdown).await?;
+    Ok(())
+}
+
+/// Resolves when the process is asked to end.
+fn signals() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => tracing::info!("SIGTERM"),
+            _ = int.recv() => tracing::info!("SIGINT"),
+        }
+    })
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprint!("hither-relay: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+    ExitCode::FAILURE
+}

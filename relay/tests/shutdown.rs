@@ -1,0 +1,99 @@
+//! The end of a relay: clients are told, what was received is finished, and the process exits with 0.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use hither_protocol::frames::RelayFrame;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use support::{TestRelay, types};
+
+/// [C3]
+#[tokio::test]
+async fn clients_are_told_when_to_come_back_and_closed_with_a_retry_code() {
+    let mut relay = TestRelay::start().await;
+    let mut alice = relay.member("r").await;
+    let mut yjs = relay.open("/yjs/r", None).await;
+    let n = alice.pushes(types(1, 0, "x")).await;
+    alice.acked(n).await;
+    relay.stop();
+    match alice.client.next().await {
+        RelayFrame::Goaway { retry_after_ms, jitter_ms } => assert!(retry_after_ms > 0 && jitter_ms > 0),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(alice.client.raw.closed().await, 4501);
+    assert_eq!(yjs.closed().await, 4501);
+    relay.stopped().await;
+}
+
+fn start(args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_hither-relay"))
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn ends_within(child: &mut Child, time: Duration) -> i32 {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code().expect("not killed");
+        }
+        if started.elapsed() > time {
+            let _ = child.kill();
+            panic!("still running after {time:?}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn sigterm_ends_the_process_with_0() {
+    let mut relay = start(&["--listen", "127.0.0.1:0", "--store", "memory"]);
+    let mut line = String::new();
+    BufReader::new(relay.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on http://127.0.0.1:"), "{line}");
+    let pid = relay.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(ends_within(&mut relay, Duration::from_secs(5)), 0);
+}
+
+#[test]
+fn a_public_address_without_allow_anonymous_is_refused() {
+    let mut relay = start(&["--listen", "0.0.0.0:0", "--store", "memory"]);
+    assert_eq!(ends_within(&mut relay, Duration::from_secs(5)), 1);
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut relay.stderr.take().unwrap(), &mut text).unwrap();
+    assert!(text.contains("--allow-anonymous"), "{text}");
+}
+
+#[test]
+fn a_relaxed_store_says_at_start_what_it_costs() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", dir.path().display());
+    for (durability, warns) in [("synced", false), ("relaxed", true)] {
+        let mut relay = start(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--store",
+            &store,
+            "--durability",
+            durability,
+            "--log-filter",
+            "off",
+        ]);
+        let mut line = String::new();
+        BufReader::new(relay.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        relay.kill().unwrap();
+        relay.wait().unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut relay.stderr.take().unwrap(), &mut text).unwrap();
+        assert!(text.contains(&format!("durability = {durability}")), "{text}");
+        assert_eq!(text.contains("WARNING: durability is relaxed"), warns, "{text}");
+    }
+}
