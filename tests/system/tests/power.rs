@@ -1,0 +1,176 @@
+//! Power goes at any moment: the store's directory becomes what was synced of it, and a random part of the rest.
+//!
+//! `HITHER_CUTS=5000 cargo test -p hither-system-tests --test power` cuts more often; `HITHER_SEED` repeats a run.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+use fastrand::Rng;
+use hither_system_tests::disk::{Disk, Luck};
+use hither_system_tests::ledger::Known;
+use hither_system_tests::node::file_log;
+use hither_system_tests::people::{agree, number, person, person_with_disk, within};
+use hither_system_tests::process::{Launch, RelayProcess};
+use hither_system_tests::record::Deed;
+use hither_system_tests::writer::{Writer, assert_all_kept, lines};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::sync::watch;
+
+const RELAY: &str = env!("CARGO_BIN_EXE_system-relay");
+const RECORDER: &str = env!("CARGO_BIN_EXE_system-recorder");
+const LEDGER: &str = env!("CARGO_BIN_EXE_system-ledger");
+
+const ROOMS: [&str; 2] = ["letters", "numbers"];
+
+fn seeded() -> (u64, Rng) {
+    let (cuts, seed) = (number("HITHER_CUTS", 24), number("HITHER_SEED", 1));
+    println!("HITHER_CUTS={cuts} HITHER_SEED={seed}");
+    (cuts, Rng::with_seed(seed))
+}
+
+/// Everything that a ledger of so many appends did, and what it said, in one order.
+fn recorded(appends: u64, durability: &str) -> Vec<Deed> {
+    let root = tempfile::tempdir().unwrap();
+    let record = tempfile::NamedTempFile::new().unwrap();
+    let data = root.path().join("data");
+    let status = Command::new(RECORDER)
+        .arg("--root")
+        .arg(root.path())
+        .arg("--record")
+        .arg(record.path())
+        .args([LEDGER, data.to_str().unwrap(), &appends.to_string(), durability])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    Deed::read_all(&std::fs::read(record.path()).unwrap())
+}
+
+/// Cuts the power at some moments of a run, once with bad and once with mixed luck each, and says what was wrong with
+/// what was left.
+fn cut(deeds: &[Deed], cuts: u64, rng: &mut Rng, relaxed: bool) -> Vec<String> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // A third of them while the store begins, which is another world than its life.
+    let beginning = deeds.len().min(200);
+    let last = |cut: u64| if cut.is_multiple_of(3) { beginning } else { deeds.len() };
+    let mut moments: Vec<usize> = (0..cuts).map(|cut| rng.usize(..=last(cut))).collect();
+    moments.sort_unstable();
+    let (mut disk, mut known, mut done, mut wrong) = (Disk::default(), Known::default(), 0, Vec::new());
+    for moment in moments {
+        for deed in &deeds[done..moment] {
+            disk.take(deed);
+            if let Deed::Said { bytes } = deed {
+                known.hear(bytes);
+            }
+        }
+        done = moment;
+        for luck in [Luck::None, Luck::Some(rng.fork())] {
+            let kept = if matches!(luck, Luck::None) { "nothing" } else { "a part" };
+            let found = tempfile::tempdir().unwrap();
+            disk.after_power_loss(luck, found.path());
+            if let Err(error) = runtime.block_on(known.check(&found.path().join("data"), relaxed)) {
+                wrong.push(format!("deed {moment}, {kept} of what was unsynced is kept: {error}"));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_power_loss_at_any_moment() {
+    let (cuts, mut rng) = seeded();
+    let deeds = recorded(150, "synced");
+    let syncs = deeds.iter().filter(|deed| matches!(deed, Deed::Synced { .. })).count();
+    println!("{} deeds, {syncs} syncs", deeds.len());
+    let wrong = cut(&deeds, cuts, &mut rng, false);
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), 2 * cuts);
+    assert!(syncs > 100, "{syncs} syncs: too little");
+}
+
+/// The test above can fail: the same store without its syncs.
+#[test]
+fn without_syncs_a_power_loss_costs_acknowledged_edits() {
+    let (_, mut rng) = seeded();
+    let wrong = cut(&recorded(60, "relaxed"), 15, &mut rng, false);
+    let lost = wrong.iter().filter(|error| error.contains("acknowledged")).count();
+    // A cut before the first edit costs nothing.
+    assert!(lost > 3, "a store that never syncs survived: {wrong:#?}");
+}
+
+#[test]
+fn a_relaxed_store_opens_after_a_power_loss() {
+    let (cuts, mut rng) = seeded();
+    let wrong = cut(&recorded(150, "relaxed"), cuts / 2, &mut rng, true);
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), cuts);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_lose_nothing_that_was_acknowledged_when_the_relay_loses_its_power() {
+    let (cuts, mut rng) = seeded();
+    let rounds = (cuts / 8).max(1);
+    let scratch = tempfile::tempdir().unwrap();
+    let launch = |root: &Path, round: u64| {
+        Launch::of(RELAY, &root.join("data")).recorded(
+            RECORDER,
+            root,
+            &scratch.path().join(round.to_string()),
+        )
+    };
+    let mut root = tempfile::tempdir().unwrap();
+    let mut disk = Disk::of(root.path());
+    let mut relay = RelayProcess::launch(launch(root.path(), 0)).await;
+    let url = relay.url();
+    let (stop, stopped) = watch::channel(false);
+    let file = scratch.path().join("carl.hither");
+    let mut writers = vec![
+        Writer::begins(person(&url).await, ROOMS[0], "anna", stopped.clone()).await,
+        Writer::begins(person(&url).await, ROOMS[0], "bert", stopped.clone()).await,
+        Writer::begins(person_with_disk(&url, &file).await, ROOMS[1], "carl", stopped).await,
+    ];
+    for writer in &writers {
+        within("the rooms to begin", writer.room.saved()).await.unwrap();
+    }
+    let (mut interrupted, mut unsynced) = (0, 0);
+    for round in 0..rounds {
+        tokio::time::sleep(Duration::from_millis(rng.u64(30..400))).await;
+        relay.kill().await;
+        // Answers that were under way have arrived or never will.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let promises: Vec<BTreeSet<String>> = writers.iter().map(Writer::promises).collect();
+        interrupted += usize::from(writers.iter().any(Writer::waits));
+        let record = std::fs::read(scratch.path().join(round.to_string())).unwrap();
+        Deed::read_all(&record).iter().for_each(|deed| disk.take(deed));
+        unsynced += disk.unsynced();
+
+        root = tempfile::tempdir().unwrap();
+        let luck = if round.is_multiple_of(2) { Luck::None } else { Luck::Some(rng.fork()) };
+        disk.after_power_loss(luck, root.path());
+        // What is on the disk before anybody comes back, who could bring again what it lost.
+        let store = file_log(&root.path().join("data")).await;
+        assert_all_kept(&*store, &ROOMS, &writers, &promises, &format!("power lost {}", round + 1)).await;
+        drop(store);
+
+        disk = Disk::of(root.path());
+        relay.relaunch(launch(root.path(), round + 1)).await;
+        for writer in &writers {
+            writer.client.network_changed().await.unwrap();
+        }
+        for writer in &writers {
+            within("a writer to be back", writer.room.synced()).await.unwrap();
+        }
+    }
+    stop.send(true).unwrap();
+    let mut total = 0;
+    for writer in &mut writers {
+        total += writer.finishes().await;
+    }
+    let together = lines(&agree(&[&writers[0].room, &writers[1].room]).await);
+    let alone = lines(&agree(&[&writers[2].room]).await);
+    assert_eq!(together.iter().chain(&alone).collect::<BTreeSet<_>>().len(), total, "every line, once");
+    println!(
+        "{rounds} power losses, {interrupted} with edits on their way, {unsynced} deeds undone or torn, {total} lines"
+    );
+    assert!(interrupted as u64 > rounds / 4, "nobody was writing");
+}
