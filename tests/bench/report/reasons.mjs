@@ -1,0 +1,29 @@
+// Why a goal is not reached, as far as known; shown only where that is so. Keys are beginnings of the works' titles.
+
+export const REASONS = {
+	"fan-out 1×50×5":
+		"the same relay without a disk is in the table above the file store: the difference is the store's commits, hundreds a second with an update or two in each.",
+	"fan-out 200×5×1":
+		"as above: every delivery of four is preceded by an append, and appends of other rooms share its sync, not its CPU.",
+	"fan-out 1×500×1":
+		"p99 is time on the wall and includes the sync of a disk that others write to; the relay in memory shows the rest.",
+	"closed loop":
+		"every round waits for one commit of twenty updates and pays for it; the relay in memory, in the same table, shows what the commits cost.",
+	"join of":
+		"the relay keeps no document: it reads the snapshot and what came after it from the store, and sends both; a room at rest is one snapshot.",
+	"durable updates": "the machine was shared: generator and relay had less than a processor each.",
+	"idle joined connection":
+		"Node's heap has free room before the first connection comes, which hides a part of what its servers take: with 100 connections they show 31 KB each.",
+	"100,000 fields set, one transaction each":
+		"half of a change is the CRDT's own insertion, commit and encoding, built for size, which alone take as long as all of yjs; a fourth is the draft and its checks, the rest rows, frames and receipts.",
+	"10,000 items created, one transaction each": "as for fields.",
+	"load of":
+		"of the load of 10,000 items a third is the CRDT's decoding and integration, a sixth the validation, a fourth the first patch and its observers, an eighth the objects of the state: the CRDT alone is behind the goal at this code size.",
+	"B4 typed":
+		"of each keystroke a fourth is the CRDT, which takes typing in by batches, a fifth the draft and its checks; the rest is what yjs does not do here: a row for the disk, a frame, a receipt, a status.",
+	"one remote keystroke": "not profiled yet in this form, with a socket's message around each keystroke.",
+	"open a page":
+		"a page without any stored update takes most of this time, with either: HTML, modules, the engine, the database. Beyond that both read one merged row.",
+	"what a page loads":
+		"the document (yrs), the client's logic and IndexedDB are one WebAssembly of this size; JavaScript is the smaller part.",
+};
