@@ -4,7 +4,10 @@
 mod support;
 
 use bytes::Bytes;
-use hither_protocol::ids::{Epoch, RoomName};
+use hither_protocol::{
+    frames::ClientFrame,
+    ids::{Epoch, RoomName},
+};
 use hither_relay::log::{
     FileLog, Head, LogError, LogFuture, MemoryLog, Page, RoomLog, Snapshot, file::FileOptions,
 };
@@ -13,7 +16,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use support::{TestRelay, types};
+use support::{SOON, TestRelay, types};
 use tokio::sync::Semaphore;
 
 /// What happens to the next append.
@@ -38,6 +41,16 @@ impl Fickle {
     fn new(fates: impl IntoIterator<Item = Fate>) -> Fickle {
         let fates = Arc::new(Mutex::new(fates.into_iter().collect()));
         Fickle { log: MemoryLog::new(), fates, release: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Waits until so many fates are left.
+    async fn has_left(&self, fates: usize) {
+        let asked = async {
+            while self.fates.lock().unwrap().len() > fates {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, asked).await.expect("an append in time");
     }
 }
 
@@ -111,10 +124,14 @@ async fn a_failed_append_closes_its_author_with_a_retry_code_and_nothing_behind_
     let relay = TestRelay::over(Arc::new(log.clone())).await;
     let (mut alice, mut bob) = (relay.member("r").await, relay.member("r").await);
     bob.pushes(types(2, 0, "b")).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    for clock in 0..3 {
-        alice.pushes(types(1, clock, "x")).await;
+    log.has_left(1).await;
+    // In one message: none of them is still on its way when the first one fails.
+    let mut pushes = Vec::new();
+    for clock in 0..3u32 {
+        let (channel, n) = (alice.channel, u64::from(clock) + 1);
+        ClientFrame::Push { channel, n, update: types(1, clock, "x") }.encode(&mut pushes);
     }
+    alice.client.raw.send(pushes).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     log.release.add_permits(1);
     assert_eq!(alice.client.raw.closed().await, 4500);
@@ -172,7 +189,7 @@ async fn a_store_that_failed_for_good_ends_the_relay_and_loses_nothing_that_was_
     log.break_next_commit();
     alice.pushes(types(1, 4, "lost")).await;
     assert_eq!(alice.client.raw.closed().await, 4500);
-    let ended = tokio::time::timeout(Duration::from_secs(10), relay.running.take().unwrap()).await;
+    let ended = tokio::time::timeout(SOON, relay.running.take().unwrap()).await;
     assert!(ended.unwrap().unwrap().is_err());
 
     // What another process would find: this one still holds the directory's lock.

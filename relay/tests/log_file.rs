@@ -142,8 +142,9 @@ async fn a_large_snapshot_does_not_hold_up_the_appends_of_others() {
         assert_eq!(log.append(&small, EPOCH, update("y")).await.unwrap(), appended);
     }
     put.await.unwrap();
-    // 160 parts, each with its own commit; an append rides along with most of them.
-    assert!(appended > 20, "only {appended} appends got through");
+    // 160 parts, each with its own commit; an append rides along with most of them, on a busy machine with some. Held up
+    // by the snapshot it would be one or two.
+    assert!(appended > 8, "only {appended} appends got through");
     assert_eq!(log.snapshot(&big, EPOCH).await.unwrap().unwrap().update.len(), 40 << 20);
 }
 

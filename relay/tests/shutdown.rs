@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-use support::{TestRelay, types};
+use support::{SOON, TestRelay, types};
 
 /// [C3]
 #[tokio::test]
@@ -60,13 +60,13 @@ fn sigterm_ends_the_process_with_0() {
     assert!(line.starts_with("listening on http://127.0.0.1:"), "{line}");
     let pid = relay.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    assert_eq!(ends_within(&mut relay, Duration::from_secs(5)), 0);
+    assert_eq!(ends_within(&mut relay, SOON), 0);
 }
 
 #[test]
 fn a_public_address_without_allow_anonymous_is_refused() {
     let mut relay = start(&["--listen", "0.0.0.0:0", "--store", "memory"]);
-    assert_eq!(ends_within(&mut relay, Duration::from_secs(5)), 1);
+    assert_eq!(ends_within(&mut relay, SOON), 1);
     let mut text = String::new();
     std::io::Read::read_to_string(&mut relay.stderr.take().unwrap(), &mut text).unwrap();
     assert!(text.contains("--allow-anonymous"), "{text}");
