@@ -30,6 +30,8 @@ impl Terminal {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hither"));
         command.args(arguments).env("HITHER_URL", &self.url).stdin(Stdio::null()).kill_on_drop(true);
+        // A relay that answers may take longer than users wait for one.
+        command.env("HITHER_WAIT", "50");
         command
     }
 

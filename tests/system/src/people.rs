@@ -1,6 +1,6 @@
 //! Hither clients and what tests say about them.
 
-use hither_client::{Client, OpenOptions, Room, Value};
+use hither_client::{Client, OpenOptions, Room, StartError, Value};
 use serde_json::Value as Json;
 use std::future::Future;
 use std::path::Path;
@@ -27,9 +27,20 @@ pub async fn person(url: &str) -> Client {
     Client::builder(url).memory().open().await.unwrap()
 }
 
-/// A client that keeps rooms in a file.
+/// A client that keeps rooms in a file. A program that another test starts holds the files of this process open for the
+/// moment until it is a process of its own, also one that was closed meanwhile: that moment is waited for.
 pub async fn person_with_disk(url: &str, file: &Path) -> Client {
-    Client::builder(url).file(file).open().await.unwrap()
+    within("the file to be free", async {
+        loop {
+            match Client::builder(url).file(file).open().await {
+                Ok(client) => return client,
+                Err(StartError::Store(error)) if error.to_string().contains("is in use") => {}
+                Err(error) => panic!("{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
 }
 
 /// Opens a room and waits until it has what the relay has.

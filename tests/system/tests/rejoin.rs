@@ -59,8 +59,9 @@ async fn writer_and_reader(relay: &RelayProcess, wire: &Wire, disk: &Path) -> (C
     has(&page, OLD).await;
     within("the reader to be in sync", page.synced()).await.unwrap();
     let everything = wire.traffic().down;
-    // As a snapshot and what came after it; as single entries it would be three times as much.
-    assert!(everything > 20_000, "the first visit transfers everything: {everything} bytes");
+    // How much of it is a snapshot and how much single entries is a matter of time; it is never less than its letters.
+    let letters = u64::from(OLD) * line(0).len() as u64;
+    assert!(everything > letters, "the first visit transfers everything: {everything} bytes");
     (writer, desk, reader, page)
 }
 
@@ -131,9 +132,15 @@ async fn a_cursor_that_compaction_has_passed_gets_an_honest_reset_with_a_snapsho
 
     let log = file_log(&data).await;
     let name = RoomName::new("book").unwrap();
-    let policy = CompactionPolicy { min_weight: 0, retain_entries: 50, ..CompactionPolicy::default() };
+    // Due whatever the tail weighs: the relay may have compacted by itself when nobody wrote for a while.
+    let policy = CompactionPolicy {
+        min_weight: 0,
+        quiet_share: u64::MAX,
+        retain_entries: 50,
+        ..CompactionPolicy::default()
+    };
     let head = log.head(&name).await.unwrap().unwrap();
-    let outcome = Compactor::new(log.clone(), policy).compact(&name, &head, Moment::Busy).await;
+    let outcome = Compactor::new(log.clone(), policy).compact(&name, &head, Moment::Quiet).await;
     let Outcome::Done { snapshot, floor } = outcome else { panic!("{outcome:?}") };
     assert!(
         cursor.seq.0 < floor && floor <= recent.seq.0,
