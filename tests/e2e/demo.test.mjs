@@ -50,7 +50,7 @@ const note = (page) => page.locator(".note textarea");
 
 /** Waits until `read` gives `expected`; fails with what it gave last. */
 async function eventually(read, expected) {
-	const deadline = Date.now() + 10_000;
+	const deadline = Date.now() + 60_000;
 	for (;;) {
 		const found = await read();
 		try {
@@ -125,6 +125,7 @@ describe("two people on one board", () => {
 		const { alice, bob } = await pair();
 		await addCard(alice, "Done", "first");
 		await addCard(alice, "Done", "second");
+		await eventually(() => cards(bob, "Done"), ["first", "second"]);
 		const said = () =>
 			alice
 				.getByTestId("announcer")
@@ -149,7 +150,7 @@ describe("two people on one board", () => {
 		await alice.keyboard.press("Space");
 		await eventually(() => cards(bob, "Done"), ["second"]);
 		assert.equal((await cards(bob, "In progress")).at(-1), "first");
-		assert.match(await said(), /dropped in In progress, 2 of 2/);
+		await eventually(async () => /dropped in In progress, 2 of 2/.test(await said()), true);
 
 		await alice.getByRole("button", { name: "Move second" }).focus();
 		await alice.keyboard.press("Space");

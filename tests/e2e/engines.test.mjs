@@ -30,7 +30,9 @@ for (const engine of [chromiumEngine, firefoxEngine, webkitEngine]) {
 		const newRoom = () => `${engine.name}-${++rooms}`;
 
 		before(async () => {
-			[alice, bob] = await Promise.all([engine.device(), engine.device()]);
+			// One after the other: each looks for a free port and a free screen.
+			alice = await engine.device();
+			bob = await engine.device();
 		});
 		after(async () => {
 			await Promise.all([alice?.close(), bob?.close()]);
@@ -96,7 +98,7 @@ for (const engine of [chromiumEngine, firefoxEngine, webkitEngine]) {
 			});
 			await shows(one, { title: "left middle", items: ["from one"] });
 			await one.run(() => app.client.connect());
-			const merged = { title: "left middle right", server: "saved", connection: "online" };
+			const merged = { title: "left middle right", count: 2, server: "saved", connection: "online" };
 			await shows(one, merged);
 			await shows(two, merged);
 			const [{ items }, other] = await Promise.all([one, two].map((page) => page.run(() => app.seen())));
@@ -171,7 +173,7 @@ async function visit(device, room, rest) {
 
 /** Waits until the page shows `expected`, which names some of `app.seen()`. */
 async function shows(page, expected) {
-	const deadline = Date.now() + 30_000;
+	const deadline = Date.now() + 60_000;
 	for (;;) {
 		const seen = (await page.run(() => window.app?.seen() ?? null)) ?? {};
 		const found = Object.fromEntries(Object.keys(expected).map((key) => [key, seen[key]]));

@@ -32,7 +32,8 @@ after(async () => {
 	await context?.close();
 	await relay?.remove();
 	site?.remove();
-	if (profile) rmSync(profile, { recursive: true, force: true });
+	// A process of the browser may still write there.
+	if (profile) rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
 });
 
 test(`nothing is lost when the renderer is killed the moment an edit was said to be saved, ${KILLS} times`, async (t) => {
@@ -111,7 +112,7 @@ function kill(pid) {
 
 /** Waits until no process has this id. */
 async function gone(pid) {
-	const deadline = Date.now() + 20_000;
+	const deadline = Date.now() + 60_000;
 	for (;;) {
 		try {
 			process.kill(pid, 0);

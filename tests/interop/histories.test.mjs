@@ -41,13 +41,13 @@ for (const [name, burst] of [
 		await receipt.server;
 		const reader = stock(relay, name);
 		const body = reader.doc.getText("body");
-		await eventually(() => body.toString() === endContent, true, 60_000);
+		await eventually(() => body.toString() === endContent, true, 180_000);
 		await everybodyLeaves();
 
 		await relay.kill();
 		await relay.start();
 		const later = stock(relay, name);
-		await eventually(() => later.doc.getText("body").toString() === endContent, true, 60_000);
+		await eventually(() => later.doc.getText("body").toString() === endContent, true, 180_000);
 		await everybodyLeaves();
 	});
 }

@@ -62,7 +62,7 @@ export async function everybodyLeaves() {
 }
 
 /** Waits until `read` gives `expected`; fails with what it gave last. */
-export async function eventually(read, expected, milliseconds = 15_000) {
+export async function eventually(read, expected, milliseconds = 60_000) {
 	const deadline = Date.now() + milliseconds;
 	for (;;) {
 		const found = read();

@@ -27,7 +27,8 @@ export const chromiumEngine = {
 			},
 			async close() {
 				await context.close();
-				rmSync(profile, { recursive: true, force: true });
+				// A process of the browser may still write there.
+				rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
 			},
 		};
 	},

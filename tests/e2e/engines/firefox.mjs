@@ -24,12 +24,13 @@ export const firefoxEngine = {
 				};
 			},
 			async restart() {
-				await browser.close();
+				await end(browser);
 				browser = await launch(profile);
 			},
 			async close() {
-				await browser.close();
-				rmSync(profile, { recursive: true, force: true });
+				await end(browser);
+				// A process of the browser may still write there.
+				rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
 			},
 		};
 	},
@@ -37,3 +38,11 @@ export const firefoxEngine = {
 
 const launch = (userDataDir) =>
 	puppeteer.launch({ browser: "firefox", executablePath, headless: true, userDataDir, timeout: 90_000 });
+
+/** Puppeteer waits five seconds for the process. The profile is free when that has ended. */
+async function end(browser) {
+	const child = browser.process();
+	const ended = new Promise((resolve) => child.once("exit", resolve));
+	await browser.close();
+	if (child.exitCode === null && child.signalCode === null) await ended;
+}

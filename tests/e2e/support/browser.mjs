@@ -23,7 +23,7 @@ export async function newPerson(browser, options = {}) {
 		locale: "en-GB",
 		...options,
 	});
-	context.setDefaultTimeout(10_000);
+	context.setDefaultTimeout(60_000);
 	const page = await context.newPage();
 	page.errors = [];
 	page.on("pageerror", (error) => page.errors.push(error.message));

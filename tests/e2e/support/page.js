@@ -26,6 +26,7 @@ window.app = {
 	seen: () => ({
 		title: `${room.state.title}`,
 		items: [...room.state.items],
+		count: room.state.items.length,
 		connection: room.status.connection.state,
 		local: room.status.local.state,
 		server: room.status.server.state,

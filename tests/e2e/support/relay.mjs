@@ -77,14 +77,14 @@ export function freePort() {
 }
 
 async function healthy(origin) {
-	const deadline = Date.now() + 20_000;
+	const deadline = Date.now() + 60_000;
 	for (;;) {
 		try {
-			if ((await fetch(`${origin}/healthz`, { signal: AbortSignal.timeout(1_000) })).ok) return;
+			if ((await fetch(`${origin}/healthz`, { signal: AbortSignal.timeout(5_000) })).ok) return;
 		} catch {
 			// Not listening yet.
 		}
-		if (Date.now() > deadline) throw new Error(`no answer from ${origin}/healthz within 20 s`);
+		if (Date.now() > deadline) throw new Error(`no answer from ${origin}/healthz within 60 s`);
 		await new Promise((resolve) => setTimeout(resolve, 20));
 	}
 }

@@ -48,6 +48,8 @@ export async function visit(address) {
 		args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
 	});
 	const context = await browser.newContext();
+	// A development server prepares much before it answers.
+	context.setDefaultTimeout(90_000);
 	const page = await context.newPage();
 	const loaded = [];
 	const errors = [];
@@ -58,7 +60,7 @@ export async function visit(address) {
 	const said = await page.waitForFunction(
 		() => /^(done|failed)$/.test(document.title) && [document.title, document.body.textContent],
 		undefined,
-		{ timeout: 30_000 },
+		{ timeout: 90_000 },
 	);
 	const [title, body] = await said.jsonValue();
 	assert.equal(title, "done", body);

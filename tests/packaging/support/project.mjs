@@ -67,7 +67,7 @@ export function run(folder, program, ...args) {
 			cwd: folder,
 			encoding: "utf8",
 			stdio: "pipe",
-			timeout: 120_000,
+			timeout: 300_000,
 		});
 	} catch (error) {
 		throw new Error(`${program} ${args.join(" ")}: ${error.message}\n${error.stdout}\n${error.stderr}`);
@@ -86,6 +86,12 @@ export function serve(folder, program, ...args) {
 		env: { ...process.env, NO_COLOR: "1" },
 	});
 	let output = "";
+	// It may write until its end, and the folder is removed after that.
+	const ended = new Promise((resolve) => child.once("exit", resolve));
+	const stop = () => {
+		child.kill();
+		return ended;
+	};
 	return new Promise((resolve, reject) => {
 		const timer = setTimeout(() => {
 			child.kill();
@@ -96,7 +102,7 @@ export function serve(folder, program, ...args) {
 			const origin = /https?:\/\/(?:127\.0\.0\.1|localhost):\d+/.exec(output)?.[0];
 			if (origin === undefined) return;
 			clearTimeout(timer);
-			resolve({ origin, stop: () => child.kill() });
+			resolve({ origin, stop });
 		};
 		child.stdout.on("data", read);
 		child.stderr.on("data", read);
