@@ -57,7 +57,12 @@ export function run(argv, { cwd = root, env = {}, limitSeconds = 3600, onLine } 
 			if (child.pid === undefined) finish(null);
 		});
 		// A test that leaves a process behind keeps our pipe open: the program's own end counts, then the group goes.
-		child.on("exit", (code) => setTimeout(() => finish(code), child.stdout.readableEnded ? 0 : 200));
+		// `close` comes when all that was written has been read; what has left the group may keep it from coming.
+		let patience;
+		child.on("exit", (code) => {
+			endGroup(child, "SIGKILL");
+			patience = setTimeout(() => finish(code), 5_000);
+		});
 		child.on("close", (code) => finish(code));
 
 		let finished = false;
@@ -65,6 +70,7 @@ export function run(argv, { cwd = root, env = {}, limitSeconds = 3600, onLine } 
 			if (finished) return;
 			finished = true;
 			clearTimeout(timer);
+			clearTimeout(patience);
 			running.delete(child);
 			endGroup(child, "SIGKILL");
 			child.stdout?.destroy();

@@ -48,7 +48,7 @@ test("a command that does not end is ended, with what it has started", async () 
 		"require('node:child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'inherit' }); setInterval(() => {}, 1000)";
 	const result = await run([process.execPath, "-e", script], { limitSeconds: 0.5 });
 	assert.equal(result.timedOut, true);
-	assert.ok(result.seconds < 5);
+	assert.ok(result.seconds < 30);
 	assert.equal(judge("check", result).failed, 1);
 });
 

@@ -18,7 +18,7 @@ test("the servers' benchmark runs, and every receiver gets everything", async ()
 	try {
 		const program = join(dirname(relay), "hither-bench");
 		const args = ["run", "--amount", "small", "--relay", relay, "--json", file];
-		await promisify(execFile)(program, args, { timeout: 240_000 });
+		await promisify(execFile)(program, args, { timeout: 420_000 });
 		const works = JSON.parse(readFileSync(file, "utf8"));
 		assert.ok(works.length >= 10);
 		for (const { work, servers } of works) {

@@ -97,7 +97,8 @@ export async function measurePages({
 	} finally {
 		await context.close();
 		served.close();
-		rmSync(profile, { recursive: true, force: true });
+		// A process of the browser may still write there.
+		rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
 	}
 }
 

@@ -110,7 +110,7 @@ function mount(element) {
 
 async function until(isSo) {
 	for (let tries = 0; !isSo(); tries++) {
-		if (tries > 2_000) throw new Error("the rows did not come");
+		if (tries > 12_000) throw new Error("the rows did not come");
 		await new Promise((resolve) => setTimeout(resolve, 5));
 	}
 }
