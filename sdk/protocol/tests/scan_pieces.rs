@@ -103,6 +103,37 @@ fn documents_in_pieces_are_the_same_documents() {
     assert!(cuts > 500 && large < 150, "{cuts} cuts, {large} with a piece that is too large");
 }
 
+/// [P9] Pieces are stored one by one, and a log can lose its end. What is left of them must mean the same to somebody who has
+/// what they say is gone and to somebody who has never seen it.
+#[test]
+fn a_part_of_the_pieces_says_the_same_to_everybody() {
+    let mut partial = 0;
+    for seed in 0..150 {
+        let (whole, old) = (reader(), reader());
+        let all = updates(seed, 40);
+        for (index, update) in all.iter().enumerate().filter(|(_, update)| !scan(update).unwrap().skips) {
+            if Contents::of(&scan(&state(&whole)).unwrap()).is_ready_for(&scan(update).unwrap()) {
+                apply(&whole, update);
+                if index < all.len() / 2 {
+                    apply(&old, update);
+                }
+            }
+        }
+        let (before, cut) = (state(&old), pieces(&state(&whole), 100).unwrap());
+        for arrived in 1..cut.len() {
+            let (knowing, new) = (reader(), reader());
+            apply(&knowing, &before);
+            cut[..arrived].iter().for_each(|piece| apply(&knowing, piece));
+            cut[..arrived].iter().for_each(|piece| apply(&new, piece));
+            apply(&new, &before);
+            // The ids, not the letters: these updates cut through characters, which reads as it was cut.
+            assert_eq!(show(&knowing).1, show(&new).1, "seed {seed}, {arrived} of {}", cut.len());
+            partial += 1;
+        }
+    }
+    assert!(partial > 500, "{partial}");
+}
+
 #[test]
 fn long_texts_and_lists_are_cut_between_characters_and_values() {
     let doc = reader();

@@ -161,6 +161,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
         "a room with nothing in the batch that found its disk emptied went on to say that it is saved",
     ),
     (1_004_207, "a room that had to ask for everything read its disk again and took the cursor from there"),
+    (
+        2_862_950_002_371_225,
+        "the log lost the last piece of a large update, which alone said what the pieces before it had deleted",
+    ),
     (10_765, "a compaction that the room had not wished for kept everybody out who came without a cursor"),
 ];
 

@@ -8,14 +8,16 @@
 //! ```
 //!
 //! Blocks are put in an order in which each stands on what went before it. Their bytes stay as they are, apart from long
-//! texts and lists, which are cut as their writer would have cut them.
+//! texts and lists, which are cut as their writer would have cut them. A block whose content is gone brings its deletion
+//! along: whoever has the content deletes it, and whoever has not never sees it, also if no other piece arrives.
 
 use super::blocks::Block;
 use super::causal::Causal;
 use super::reader::Reader;
-use super::{ANY, HAS_KEY, HAS_ORIGIN, KIND, STRING, ScanError, Walk, value};
+use super::{ANY, DELETED, GC, HAS_KEY, HAS_ORIGIN, KIND, STRING, ScanError, Walk, value};
 use crate::id_set::IdSet;
 use crate::varint;
+use std::ops::Range;
 
 /// A piece with less room than this is not filled up with the beginning of a long text.
 const WORTH_FILLING: usize = 64;
@@ -53,13 +55,18 @@ fn cut(update: &[u8], max_bytes: usize) -> Walk<Vec<Vec<u8>>> {
     if scan.skips {
         return Ok(vec![update.to_vec()]);
     }
-    let mut cutter = Cutter { update, max_bytes, piece: Piece::default(), done: Vec::new() };
+    let mut cutter = Cutter { update, max_bytes, piece: Piece::default(), gone: IdSet::new(), done: Vec::new() };
     for block in Causal::new(update)? {
         let Ok(block) = block else { return Ok(vec![update.to_vec()]) };
         cutter.put(&block)?;
     }
-    cutter.put_deletes(scan.deletes);
-    cutter.flush(&IdSet::new());
+    let deletes = scan.deletes.difference(&cutter.gone);
+    for (client, ranges) in deletes.iter() {
+        for range in ranges {
+            cutter.put_delete(client, range);
+        }
+    }
+    cutter.flush();
     Ok(cutter.done)
 }
 
@@ -67,6 +74,8 @@ struct Cutter<'a> {
     update: &'a [u8],
     max_bytes: usize,
     piece: Piece,
+    /// The ids of blocks without content in all pieces so far.
+    gone: IdSet,
     done: Vec<Vec<u8>>,
 }
 
@@ -75,6 +84,13 @@ impl Cutter<'_> {
     fn put(&mut self, block: &Block<'_>) -> Walk<()> {
         let client = block.client;
         let bytes = &self.update[block.bytes.clone()];
+        if matches!(block.info & KIND, GC | DELETED) {
+            self.make_room(client, bytes.len() + RANGE_BYTES);
+            self.piece.push(client, block.clock, bytes);
+            self.piece.delete(client, &(block.clock..block.end()));
+            self.gone.insert(client, block.clock..block.end());
+            return Ok(());
+        }
         if self.piece.would_hold(client, bytes.len()) <= self.max_bytes {
             self.piece.push(client, block.clock, bytes);
             return Ok(());
@@ -84,9 +100,7 @@ impl Cutter<'_> {
             _ => vec![(block.clock, bytes.to_vec())],
         };
         for (clock, bytes) in parts {
-            if self.piece.would_hold(client, bytes.len()) > self.max_bytes {
-                self.flush(&IdSet::new());
-            }
+            self.make_room(client, bytes.len());
             self.piece.push(client, clock, &bytes);
         }
         Ok(())
@@ -133,28 +147,23 @@ impl Cutter<'_> {
         Ok(parts)
     }
 
-    fn put_deletes(&mut self, deletes: IdSet) {
-        let room = |piece: &Piece| self.max_bytes.saturating_sub(EMPTY_BYTES + piece.bytes) / RANGE_BYTES;
-        if deletes.range_count() <= room(&self.piece) {
-            return self.flush(&deletes);
+    fn put_delete(&mut self, client: u64, range: &Range<u32>) {
+        if EMPTY_BYTES + self.piece.bytes + RANGE_BYTES > self.max_bytes {
+            self.flush();
         }
-        let at_once = (self.max_bytes.saturating_sub(EMPTY_BYTES) / RANGE_BYTES).max(1);
-        self.flush(&IdSet::new());
-        let mut some = IdSet::new();
-        let ranges =
-            deletes.iter().flat_map(|(client, ranges)| ranges.iter().map(move |range| (client, range)));
-        for (index, (client, range)) in ranges.enumerate() {
-            if index > 0 && index % at_once == 0 {
-                self.flush(&std::mem::take(&mut some));
-            }
-            some.insert(client, range.clone());
-        }
-        self.flush(&some);
+        self.piece.delete(client, range);
     }
 
-    fn flush(&mut self, deletes: &IdSet) {
-        if !self.piece.sections.is_empty() || !deletes.is_empty() {
-            self.done.push(std::mem::take(&mut self.piece).finish(deletes));
+    /// Begins another piece if this one cannot hold so many bytes more.
+    fn make_room(&mut self, client: u64, bytes: usize) {
+        if self.piece.would_hold(client, bytes) > self.max_bytes {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.piece.bytes > 0 {
+            self.done.push(std::mem::take(&mut self.piece).finish());
         }
     }
 }
@@ -163,6 +172,8 @@ impl Cutter<'_> {
 #[derive(Default)]
 struct Piece {
     sections: Vec<Part>,
+    deletes: IdSet,
+    /// The most that both take.
     bytes: usize,
 }
 
@@ -198,8 +209,16 @@ impl Piece {
         self.bytes += block.len();
     }
 
-    fn finish(self, deletes: &IdSet) -> Vec<u8> {
-        let mut out = Vec::with_capacity(EMPTY_BYTES + self.bytes + deletes.range_count() * RANGE_BYTES);
+    fn delete(&mut self, client: u64, range: &Range<u32>) {
+        let before = self.deletes.range_count();
+        self.deletes.insert(client, range.clone());
+        if self.deletes.range_count() > before {
+            self.bytes += RANGE_BYTES;
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(EMPTY_BYTES + self.bytes);
         varint::write(&mut out, self.sections.len() as u64);
         for part in self.sections {
             varint::write(&mut out, part.blocks);
@@ -207,7 +226,7 @@ impl Piece {
             varint::write(&mut out, part.clock.into());
             out.extend_from_slice(&part.bytes);
         }
-        deletes.encode_v1(&mut out);
+        self.deletes.encode_v1(&mut out);
         out
     }
 }
