@@ -11,6 +11,8 @@ use hither_protocol::{
     varint,
 };
 use std::collections::{BTreeMap, VecDeque};
+use yrs::updates::decoder::Decode;
+use yrs::{Doc, OffsetKind, Options, ReadTxn, StateVector, Transact, Update};
 
 /// A row and what it holds.
 #[derive(Debug, Clone)]
@@ -208,6 +210,47 @@ impl DiskRoom {
             contents.merge(&row.contents);
         }
         contents
+    }
+
+    /// The contents, and the deletions that follow from them: what lies in something deleted is deleted with it, and a
+    /// log may say so where a disk does not.
+    fn contents_read(&self) -> Contents {
+        let mut updates: Vec<Bytes> = self.updates.values().flat_map(|row| unpack(&row.bytes)).collect();
+        updates.extend(self.outbox.values().map(|row| Bytes::copy_from_slice(&row.bytes)));
+        let doc = Doc::with_options(Options {
+            offset_kind: OffsetKind::Utf16,
+            skip_gc: false,
+            cleanup_formatting: false,
+            ..Options::default()
+        });
+        let mut held = Contents::new();
+        let mut before = usize::MAX;
+        while updates.len() < before {
+            before = updates.len();
+            updates.retain(|update| {
+                let Ok(scan) = scan(update) else { return false };
+                let is_ready = held.is_ready_for(&scan);
+                if is_ready {
+                    held.absorb(&scan);
+                    let update = Update::decode_v1(update).expect("the scanner took it");
+                    doc.transact_mut().apply_update(update).expect("the document takes what the scanner took");
+                }
+                !is_ready
+            });
+        }
+        let state = doc.transact().encode_state_as_update_v1(&StateVector::default());
+        let mut contents = self.contents();
+        contents.merge(&contents_of(&[state.into()]));
+        contents
+    }
+
+    /// What of `log` could not be read again from here.
+    pub(crate) fn lacks(&self, log: &Contents) -> Option<Contents> {
+        if self.contents().covers(log) {
+            return None;
+        }
+        let lacks = log.missing_from(&self.contents_read());
+        (!lacks.is_empty()).then_some(lacks)
     }
 
     /// How far this disk claims to have the log.

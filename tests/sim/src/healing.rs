@@ -237,8 +237,8 @@ impl World {
             if !room.outbox.is_empty() && room.outbox.len() > self.stranded(name).rows(index) {
                 return Err(format!("disk {index} still has {} rows in its outbox", room.outbox.len()));
             }
-            if !room.contents().covers(&log) {
-                return Err(format!("disk {index} lacks {:?}", log.missing_from(&room.contents())));
+            if let Some(lacks) = room.lacks(&log) {
+                return Err(format!("disk {index} lacks {lacks:?}"));
             }
         }
         Ok(())
