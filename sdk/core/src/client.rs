@@ -197,7 +197,7 @@ impl Client {
         if let Some(open) = self.rooms.get_mut(room) {
             let was_ready = open.is_ready();
             open.on_loaded(now, stored, &mut self.out);
-            if !was_ready && self.link.welcome().is_some() && !self.forsaken.contains(&open.name) {
+            if !was_ready && self.link.has_greeted() && !self.forsaken.contains(&open.name) {
                 open.join(&mut self.out);
             }
             if let Some(channel) = open.rejoin_if_unsure(&mut self.out) {
@@ -252,6 +252,8 @@ impl Client {
             self.deframer = Deframer::new(MAX_RELAY_FRAME_BYTES);
             self.out.frames.clear();
             self.out.frames.push(&ClientFrame::Hello { version: VERSION, client: self.name.clone() });
+            // Nothing in Welcome changes what a Join says: waiting for it would cost a round trip.
+            self.rooms.values_mut().for_each(|room| room.join(&mut self.out));
         }
         self.settle(now);
     }
@@ -326,9 +328,9 @@ impl Client {
         let now = self.clock.read(now);
         let due = self.link.handle_timeout(now);
         self.perform(now, due);
-        let is_online = self.link.welcome().is_some();
+        let has_greeted = self.link.has_greeted();
         for room in self.rooms.values_mut() {
-            room.handle_timeout(now, is_online, &mut self.out);
+            room.handle_timeout(now, has_greeted, &mut self.out);
         }
         self.settle(now);
     }
@@ -422,7 +424,6 @@ impl Client {
                     return Err(Violation(format!("an unexpected Welcome of version {}", welcome.version)));
                 }
                 self.out.max_update = usize::try_from(welcome.max_update).unwrap_or(usize::MAX);
-                self.rooms.values_mut().for_each(|room| room.join(&mut self.out));
             }
             RelayFrame::Joined { room, channel, .. } if self.was_forsaken(&room) => {
                 self.out.frames.push(&ClientFrame::Leave { channel });

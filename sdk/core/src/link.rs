@@ -112,12 +112,9 @@ impl Link {
         }
     }
 
-    /// The limits of the relay, if it has answered.
-    pub(crate) fn welcome(&self) -> Option<&Welcome> {
-        match &self.state {
-            State::Open { welcome, .. } => Some(welcome),
-            _ => None,
-        }
+    /// Whether Hello was said: what follows it may be said.
+    pub(crate) fn has_greeted(&self) -> bool {
+        matches!(self.state, State::Greeting { .. } | State::Open { .. })
     }
 
     pub(crate) fn is_greeting(&self) -> bool {

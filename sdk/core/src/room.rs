@@ -576,7 +576,7 @@ impl Room {
         [reload, rejoin, seed, presence, journal].into_iter().flatten().min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Millis, is_online: bool, out: &mut Outlet) {
+    pub(crate) fn handle_timeout(&mut self, now: Millis, has_greeted: bool, out: &mut Outlet) {
         if let Phase::Unread { retry_at, failures } = self.phase
             && retry_at <= now
         {
@@ -585,7 +585,7 @@ impl Room {
             out.wishes.push_back(Wish::Load { room: self.id, name: self.name.to_string() });
         }
         if let Session::Barred { retry_at: Some(at), .. } = self.session {
-            if at <= now && is_online {
+            if at <= now && has_greeted {
                 self.join(out);
             } else if at <= now {
                 self.session = Session::Away;
