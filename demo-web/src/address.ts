@@ -1,6 +1,6 @@
 /** The room's name lives in the address (?room=…), so the address is the invitation. */
 
-/** The longest name that a relay accepts is 256 bytes; a few letters are enough to be told from others. */
+/** The longest name that a relay accepts. */
 const MAX_NAME_BYTES = 256;
 
 /** Where everybody meets who only knows the relay. */

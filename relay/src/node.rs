@@ -110,7 +110,7 @@ impl fmt::Debug for Place {
     }
 }
 
-/// The log could not be asked.
+/// Why a connection gets no seat in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// Too many rooms on this node.

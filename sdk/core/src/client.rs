@@ -72,7 +72,7 @@ struct Share {
 }
 
 impl Client {
-    /// A client without rooms. It connects when the first fact comes, if the configuration says so.
+    /// A client without rooms. Its first wish is to connect, if the configuration says so.
     pub fn new(config: Config) -> Client {
         let mut name = config.name;
         while name.len() > MAX_CLIENT_NAME_BYTES {

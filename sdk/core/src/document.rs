@@ -1,4 +1,4 @@
-//! One room's document: the only file of the SDK that knows the CRDT, with [`nodes`] below it.
+//! One room's document: this module and those below it are all of the SDK that knows the CRDT.
 //!
 //! Edits go in as [`Op`]s and come out as a Yjs update for the relay and a patch for the reader; updates of
 //! others go in and come out as a patch. Both patches have the same form, so a reader that applies them in
@@ -571,7 +571,8 @@ impl Document {
     }
 }
 
-/// One update that says what these say, for updates of one author in order.
+/// One update that says what these say; `None` if the CRDT cannot read one of them. What waits for others may be left
+/// out: callers look at what came of it.
 pub(crate) fn merge(updates: &[&[u8]]) -> Option<Vec<u8>> {
     yrs::merge_updates_v1(updates).ok()
 }

@@ -282,7 +282,7 @@ impl Actor {
             }
             Event::Closed => {
                 facts.progress.send_modify(|progress| progress.is_closed = true);
-
+                // Whoever waits for a status looks again, and finds the room closed.
                 facts.status.send_modify(|_| ());
                 if let Some(open) = self.rooms.remove(&room) {
                     for reply in open.closing {

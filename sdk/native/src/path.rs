@@ -28,7 +28,7 @@ impl Path {
         Some((Path(rest.to_vec()), last))
     }
 
-    /// The segments as the core takes them, for a document in which lists are reached by number only.
+    /// Goes one step further.
     pub(crate) fn push(&mut self, segment: &str) {
         self.0.push(segment.to_owned());
     }

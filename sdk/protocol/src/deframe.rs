@@ -19,8 +19,7 @@ pub struct Deframer {
     joining: Option<Joining>,
 }
 
-/// A body of which some fragments have arrived. Fragments are kept as they came (slices of their messages),
-/// copied once when all are there.
+/// A body of which some fragments have arrived.
 #[derive(Debug)]
 struct Joining {
     total: usize,

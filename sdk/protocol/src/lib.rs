@@ -30,5 +30,5 @@ pub mod varint;
 /// The WebSocket subprotocol of `/sync`.
 pub const SUBPROTOCOL: &str = "hither.v1";
 
-/// The number that [`frames::Hello`] and [`frames::Welcome`] carry. Raised whenever the wire table changes.
+/// The number that [`frames::ClientFrame::Hello`] and [`frames::Welcome`] carry. Raised whenever the wire table changes.
 pub const VERSION: u64 = 1;

@@ -20,9 +20,7 @@ pub(super) enum State {
     Alive { log: Alive, head: u64 },
 }
 
-/// The rooms written to lately, so that an append needs no look into the store.
-///
-/// Two halves: when the young one is full it becomes the old one, and the old one is forgotten. A room in
+/// See the module. Two halves: when the young one is full it becomes the old one, and the old one is forgotten. A room in
 /// use moves back to the young half.
 #[derive(Default)]
 pub(super) struct RecentRooms {
