@@ -92,10 +92,9 @@ impl Client {
             store: Store { last_batch: 0, in_flight: None, failed: None, failures: 0 },
             out: Outlet::default(),
         };
-        if config.connect
-            && let Some(socket) = client.link.connect(config.now)
-        {
-            client.out.wishes.push_back(Wish::Connect { socket });
+        if config.connect {
+            let due = client.link.connect(config.now);
+            client.perform(config.now, due);
         }
         client
     }
@@ -180,7 +179,7 @@ impl Client {
     pub fn set_connect(&mut self, now: Millis, on: bool) {
         let now = self.clock.read(now);
         if on {
-            let due = self.link.connect(now).map_or(Due::Nothing, Due::Connect);
+            let due = self.link.connect(now);
             self.perform(now, due);
         } else if let Some(socket) = self.link.disconnect() {
             self.out.wishes.push_back(Wish::Disconnect { socket, code: 1000 });
@@ -514,7 +513,7 @@ impl Client {
         match due {
             Due::Nothing => {}
             Due::Connect(socket) => self.out.wishes.push_back(Wish::Connect { socket }),
-            Due::Probe(_) => self.out.frames.push(&ClientFrame::Ping { nonce: now.0 }),
+            Due::Probe => self.out.frames.push(&ClientFrame::Ping { nonce: now.0 }),
             Due::Abandon(socket) => self.drop_socket(now, socket, CloseCode::Silent.number(), "no answer"),
         }
     }

@@ -72,15 +72,15 @@ enum State {
     Stopped(Connection),
 }
 
-/// What the client has to do because time passed.
+/// What the client has to do for the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// Nothing.
     Nothing,
     /// Open this socket.
     Connect(SocketId),
-    /// Ping the relay on this socket.
-    Probe(SocketId),
+    /// Ping the relay.
+    Probe,
     /// This socket is dead; rooms are no longer joined.
     Abandon(SocketId),
 }
@@ -126,16 +126,16 @@ impl Link {
         matches!(self.state, State::Off | State::Waiting { .. } | State::Stopped(_))
     }
 
-    /// Begins to connect. The caller opens the socket.
-    pub(crate) fn connect(&mut self, now: Millis) -> Option<SocketId> {
+    /// Begins to connect, unless that is under way or done.
+    pub(crate) fn connect(&mut self, now: Millis) -> Due {
         match self.state {
             State::Off | State::Waiting { .. } | State::Stopped(_) => {
                 self.last_socket += 1;
                 let socket = SocketId(self.last_socket);
                 self.state = State::Opening { socket, deadline: now + CONNECT_MS };
-                Some(socket)
+                Due::Connect(socket)
             }
-            State::Opening { .. } | State::Greeting { .. } | State::Open { .. } => None,
+            State::Opening { .. } | State::Greeting { .. } | State::Open { .. } => Due::Nothing,
         }
     }
 
@@ -222,7 +222,7 @@ impl Link {
     /// Something suggests that the network changed: try now instead of later, ask instead of trusting.
     pub(crate) fn on_hint(&mut self, now: Millis) -> Due {
         match &self.state {
-            State::Waiting { .. } => self.connect(now).map_or(Due::Nothing, Due::Connect),
+            State::Waiting { .. } => self.connect(now),
             State::Open { probe_deadline: None, .. } => self.probe(now),
             _ => Due::Nothing,
         }
@@ -244,7 +244,7 @@ impl Link {
         }
         match &self.state {
             State::Off | State::Stopped(_) => Due::Nothing,
-            State::Waiting { .. } => self.connect(now).map_or(Due::Nothing, Due::Connect),
+            State::Waiting { .. } => self.connect(now),
             State::Opening { socket, .. } | State::Greeting { socket, .. } => Due::Abandon(*socket),
             State::Open { socket, probe_deadline: Some(_), .. } => Due::Abandon(*socket),
             State::Open { .. } => self.probe(now),
@@ -252,13 +252,10 @@ impl Link {
     }
 
     fn probe(&mut self, now: Millis) -> Due {
-        match &mut self.state {
-            State::Open { socket, probe_deadline, .. } => {
-                *probe_deadline = Some(now + PROBE_MS);
-                Due::Probe(*socket)
-            }
-            _ => Due::Nothing,
+        if let State::Open { probe_deadline, .. } = &mut self.state {
+            *probe_deadline = Some(now + PROBE_MS);
         }
+        Due::Probe
     }
 }
 
