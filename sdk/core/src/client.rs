@@ -279,10 +279,7 @@ impl Client {
             room.absorb(now, &mut self.out);
         }
         if let Some(Violation(what)) = violation {
-            for room in self.rooms.values() {
-                self.out.error(room.id, "protocol", &what);
-            }
-            self.drop_socket(now, socket, CloseCode::Malformed.number(), &what);
+            self.break_off(now, socket, &what);
         }
         self.settle(now);
     }
@@ -291,10 +288,7 @@ impl Client {
     pub fn handle_text(&mut self, now: Millis, socket: SocketId) {
         let now = self.clock.read(now);
         if self.link.socket() == Some(socket) {
-            for room in self.rooms.values() {
-                self.out.error(room.id, "protocol", "the relay sent a text message");
-            }
-            self.drop_socket(now, socket, CloseCode::Malformed.number(), "a text message");
+            self.break_off(now, socket, "the relay sent a text message");
         }
         self.settle(now);
     }
@@ -516,6 +510,14 @@ impl Client {
             Due::Probe => self.out.frames.push(&ClientFrame::Ping { nonce: now.0 }),
             Due::Abandon(socket) => self.drop_socket(now, socket, CloseCode::Silent.number(), "no answer"),
         }
+    }
+
+    /// The relay broke the protocol.
+    fn break_off(&mut self, now: Millis, socket: SocketId, what: &str) {
+        for room in self.rooms.values() {
+            self.out.error(room.id, "protocol", what);
+        }
+        self.drop_socket(now, socket, CloseCode::Malformed.number(), what);
     }
 
     fn drop_socket(&mut self, now: Millis, socket: SocketId, code: u16, reason: &str) {

@@ -19,11 +19,6 @@ impl Default for Outlet {
     }
 }
 
-/// A relay that breaks the protocol. The connection is closed and tried again later.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Violation(pub(crate) String);
-
 impl Outlet {
     pub(crate) fn event(&mut self, room: RoomId, event: Event) {
         self.wishes.push_back(Wish::Event { room, event });
@@ -33,3 +28,7 @@ impl Outlet {
         self.event(room, Event::Error(RoomError { code, message: message.to_owned() }));
     }
 }
+
+/// A relay that breaks the protocol. The connection is closed and tried again later.
+#[derive(Debug)]
+pub(crate) struct Violation(pub(crate) String);
