@@ -566,7 +566,7 @@ impl Client {
                 let mut shares = Vec::new();
                 // Once a batch goes, everybody's rows go with it: a transaction costs more than a row.
                 for (id, room) in self.rooms.iter_mut() {
-                    if room.journal().has_writes() {
+                    if room.has_writes() {
                         let (taken, edit) = room.take_writes(now);
                         writes.extend(taken);
                         shares.push(Share { room: id, name: room.name.clone(), edit });

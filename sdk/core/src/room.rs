@@ -467,8 +467,8 @@ impl Room {
         if !incoming.is_empty() {
             let (patch, errors) =
                 self.document.integrate(incoming.iter().map(|(update, scan)| (&update[..], scan)));
-            if !patch.is_empty() && self.is_ready() {
-                out.event(self.id, Event::Patch { patch });
+            if self.is_ready() {
+                self.tell_patch(patch, out);
             }
             for error in errors {
                 out.error(self.id, "update-refused", &error.to_string());
@@ -485,10 +485,6 @@ impl Room {
         self.advance(now);
         // What waited for something that came.
         self.push(out);
-        if self.presence_changed {
-            self.presence_changed = false;
-            out.event(self.id, Event::Presence(self.presence.clone()));
-        }
     }
 
     fn finish_replay_if_done(&mut self, now: Millis, out: &mut Outlet) {

@@ -29,8 +29,8 @@ impl Room {
                 self.phase = Phase::Open;
                 self.trouble = None;
                 let patch = self.adopt(now, stored, out);
-                if was_ready && !patch.is_empty() {
-                    out.event(self.id, Event::Patch { patch });
+                if was_ready {
+                    self.tell_patch(patch, out);
                 }
             }
             Err(error) => {
