@@ -34,6 +34,9 @@ use hither_protocol::scan::{Scan, scan};
 /// The shortest time between two presence frames, in milliseconds: 20 a second look fluent.
 const PRESENCE_MS: u64 = 50;
 
+/// How long after a refusal that may pass the room is asked for again, in milliseconds.
+const REJOIN_MS: u64 = 2_000;
+
 /// An open room.
 pub(crate) struct Room {
     pub(crate) id: RoomId,
@@ -384,7 +387,7 @@ impl Room {
         let may_retry = CloseCode::from_number(code.into()).is_none_or(CloseCode::is_retry);
         out.error(self.id, "room-refused", &format!("{code}: {reason}"));
         self.clear_presence();
-        let retry_at = may_retry.then(|| now + 2_000);
+        let retry_at = may_retry.then(|| now + REJOIN_MS);
         self.interrupt();
         self.session = Session::Barred { reason, retry_at };
     }

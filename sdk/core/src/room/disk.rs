@@ -12,6 +12,9 @@ use hither_protocol::frames::Mode;
 use hither_protocol::ids::Epoch;
 use hither_protocol::scan::scan;
 
+/// The first wait before a disk that could not be read is asked again, doubled up to half a minute, in milliseconds.
+const RELOAD_MS: u64 = 500;
+
 impl Room {
     pub(crate) fn on_loaded(&mut self, now: Millis, stored: Result<Stored, StorageError>, out: &mut Outlet) {
         let was_ready = self.is_ready();
@@ -34,7 +37,7 @@ impl Room {
                 }
             }
             Err(error) => {
-                let retry_at = now + (500 << failures.min(6));
+                let retry_at = now + (RELOAD_MS << failures.min(6));
                 self.phase = Phase::Unread { retry_at, failures };
                 self.trouble = Some(error.to_string());
             }
