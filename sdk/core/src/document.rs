@@ -32,7 +32,7 @@ use crate::value::{Shape, Value};
 pub use check::EditError;
 use hither_protocol::contents::Contents;
 use hither_protocol::id_set::IdSet;
-use hither_protocol::scan::{self, RootHint, Scan, ScanError};
+use hither_protocol::scan::{self, RootHint, Scan};
 use nodes::{Shared, Touched};
 use roots::{PRIMITIVES, Root, is_shown, marker, primitive, root_out, seen_shape};
 use std::borrow::Cow;
@@ -81,16 +81,10 @@ pub(crate) struct Changed {
     pub(crate) patch: Vec<u8>,
 }
 
-/// Why an update of somebody else was not applied.
+/// Why an update of somebody else was not applied: it is well-formed, and the CRDT refuses it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub(crate) enum IntegrateError {
-    /// It is not a well-formed update.
-    #[error("{}", .0.words())]
-    Scan(#[from] ScanError),
-    /// It is well-formed, and the CRDT refuses it.
-    #[error("update refused: {0}")]
-    Refused(&'static str),
-}
+#[error("update refused: {0}")]
+pub(crate) struct IntegrateError(&'static str);
 
 impl Document {
     /// An empty document that edits as `client_id` (53 bits, never used before) and shows `declared` roots.
@@ -211,7 +205,7 @@ impl Document {
         self.clock = None;
         self.catch_up();
         let Ok(mut txn) = self.doc.try_transact_mut() else {
-            return vec![IntegrateError::Refused("the document is busy")];
+            return vec![IntegrateError("the document is busy")];
         };
         let mut updates = updates.map(|(update, scan)| (Cow::Borrowed(update), Cow::Borrowed(scan)));
         loop {
@@ -634,6 +628,6 @@ fn entangled<'a>(
 }
 
 fn apply_update(txn: &mut TransactionMut<'_>, update: &[u8]) -> Result<(), IntegrateError> {
-    let update = Update::decode_v1(update).map_err(|_| IntegrateError::Refused("the CRDT cannot read it"))?;
-    txn.apply_update(update).map_err(|_| IntegrateError::Refused("the CRDT cannot apply it"))
+    let update = Update::decode_v1(update).map_err(|_| IntegrateError("the CRDT cannot read it"))?;
+    txn.apply_update(update).map_err(|_| IntegrateError("the CRDT cannot apply it"))
 }

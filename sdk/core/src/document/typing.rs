@@ -216,7 +216,7 @@ impl Document {
             Ok(mut txn) => {
                 errors.extend(updates.iter().filter_map(|update| apply_update(&mut txn, update).err()))
             }
-            Err(_) => errors.push(IntegrateError::Refused("the document is busy")),
+            Err(_) => errors.push(IntegrateError("the document is busy")),
         }
         self.nodes.lock().mute(false);
         self.pending.borrow_mut().errors = errors;
