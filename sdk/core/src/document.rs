@@ -586,15 +586,15 @@ fn follows(known: &IdSet, writer: u64, scan: &Scan) -> bool {
     let follow = |(author, ranges): (u64, &[Range<u32>])| {
         author == writer || ranges.last().is_none_or(|last| last.start <= known.prefix(author))
     };
-    scan.inserts.iter().all(follow) && stands_on(known, writer, scan)
+    scan.inserts.iter().all(follow) && are_there(known, writer, &scan.needs)
 }
 
-/// Whether everything that an update refers to is there. What this document wrote is.
-fn stands_on(known: &IdSet, writer: u64, scan: &Scan) -> bool {
+/// Whether these ids are there. What this document wrote is.
+fn are_there(known: &IdSet, writer: u64, ids: &IdSet) -> bool {
     let is_there = |(author, ranges): (u64, &[Range<u32>])| {
         author == writer || ranges.last().is_none_or(|last| last.end <= known.prefix(author))
     };
-    scan.needs.iter().all(is_there)
+    ids.iter().all(is_there)
 }
 
 /// Takes out updates that wait for nothing but each other, as one. A client that sends what it has of several authors
@@ -611,10 +611,7 @@ fn entangled<'a>(
         let before = chosen.len();
         chosen.retain(|&index| {
             let scan = &waiting[index].1;
-            let mut authors = scan.inserts.iter().filter(|(author, _)| *author != writer);
-            authors
-                .all(|(author, ranges)| ranges.last().is_none_or(|last| last.end <= together.prefix(author)))
-                && stands_on(&together, writer, scan)
+            are_there(&together, writer, &scan.inserts) && are_there(&together, writer, &scan.needs)
         });
         if chosen.len() == before {
             break;
