@@ -273,12 +273,8 @@ impl Document {
         let Some(txn) = self.reading() else { return Value::map() };
         let mut state = BTreeMap::new();
         for name in names {
-            if let Some(root) = self.roots.get(&name).filter(|root| is_shown(&txn, &name, root)) {
-                if let Some(out) = root_out(&txn, &name, root.shape) {
-                    state.insert(name, nodes::read_value(&out, &txn, 0));
-                }
-            } else if let Some(any) = primitive(&txn, &name) {
-                state.insert(name, nodes::read_value(&Out::Any(any), &txn, 0));
+            if let Some(out) = self.shown(&txn, &name) {
+                state.insert(name, nodes::read_value(&out, &txn, 0));
             }
         }
         Value::Map(state)
@@ -297,18 +293,12 @@ impl Document {
 
     /// The value at the end of a path from the state, without reading what is beside it.
     pub(crate) fn value(&self, path: &[Step<'_>]) -> Option<Value> {
-        match path {
-            [] => Some(self.state()),
-            [Step::Key(name)] if !self.is_root_shown(name) => {
-                let txn = self.reading()?;
-                Some(nodes::read_value(&Out::Any(primitive(&txn, name)?), &txn, 0))
-            }
-            _ => {
-                let out = self.find(path)?;
-                let txn = self.reading()?;
-                Some(nodes::read_value(&out, &txn, 0))
-            }
-        }
+        let out = match path {
+            [] => return Some(self.state()),
+            [Step::Key(name)] => self.shown(&self.reading()?, name)?,
+            _ => self.find(path)?,
+        };
+        Some(nodes::read_value(&out, &self.reading()?, 0))
     }
 
     /// What kind of container a handle names, and how much it holds: items, UTF-16 units, entries.
@@ -529,24 +519,28 @@ impl Document {
         self.roots.get(name).is_some_and(|root| is_shown(&txn, name, root))
     }
 
+    /// What the state has under a name: the root, where it shows, or the primitive.
+    fn shown(&self, txn: &TransactionMut, name: &str) -> Option<Out> {
+        match self.roots.get(name).filter(|root| is_shown(txn, name, root)) {
+            Some(root) => root_out(txn, name, root.shape),
+            None => primitive(txn, name).map(Out::Any),
+        }
+    }
+
     /// Writes what the state has under a name and says whether it has anything.
     fn write_entry(&mut self, name: &str, out: &mut PacketWriter) -> bool {
         self.claim_marked(name);
         let Some(txn) = self.reading() else { return false };
+        let mut nodes = self.nodes.lock();
         if let Some(root) = self.roots.get(name) {
-            if let Some(value) = root_out(&txn, name, root.shape).filter(|_| is_shown(&txn, name, root)) {
-                self.nodes.lock().write_value(&value, &txn, out, 0);
-                return true;
-            }
-            self.nodes.lock().hide(root.node, true);
+            // Until it is written, which it is where it shows.
+            nodes.hide(root.node, true);
         }
-        match primitive(&txn, name) {
-            Some(any) => {
-                self.nodes.lock().write_value(&Out::Any(any), &txn, out, 0);
-                true
-            }
-            None => false,
+        let shown = self.shown(&txn, name);
+        if let Some(value) = &shown {
+            nodes.write_value(value, &txn, out, 0);
         }
+        shown.is_some()
     }
 
     /// Starts to listen to containers that got a handle since the last call, and forgets deleted ones when
