@@ -7,14 +7,13 @@
 use super::insertion::Gap;
 use super::xml::read_xml;
 use crate::edit::Node;
-use crate::packet::{MAX_DEPTH, PacketWriter};
+use crate::packet::{MAX_DEPTH, PacketWriter, utf16_len};
 use crate::sorted::Sorted;
 use crate::value::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use yrs::branch::{BranchID, BranchPtr};
-use yrs::types::TypeRef;
-use yrs::types::{Change, Delta, EntryChange};
+use yrs::types::{Change, Delta, EntryChange, TypeRef};
 use yrs::{
     Any, Array, ArrayRef, DeepObservable, GetString, Map, MapRef, Number, Observable, Out, Text, TextRef,
     TransactionMut,
@@ -64,7 +63,6 @@ struct NamedRoot {
 }
 
 /// A name of the state whose value may have come, gone or changed.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Touched {
     pub(super) name: String,
     /// Not the same container any more, or a primitive: the reader gets the value anew.
@@ -337,7 +335,7 @@ fn is_readable(array: &ArrayRef, txn: &TransactionMut) -> bool {
 /// so it is shown as one: U+FFFC, the object replacement character.
 pub(super) fn read_text(text: &TextRef, txn: &TransactionMut) -> String {
     let plain = text.get_string(txn);
-    if crate::packet::utf16_len(&plain) == text.len(txn) {
+    if utf16_len(&plain) == text.len(txn) {
         return plain;
     }
     text.diff(txn, |_| ()).into_iter().map(|piece| inserted_text(&piece.insert)).collect()
@@ -425,7 +423,7 @@ pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
                     Delta::Inserted(value, _) => {
                         let inserted = inserted_text(value);
                         change.text_splice(node, index, 0, &inserted);
-                        index += crate::packet::utf16_len(&inserted);
+                        index += utf16_len(&inserted);
                     }
                 }
             }

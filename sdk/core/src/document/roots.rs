@@ -69,7 +69,7 @@ pub(super) fn seen_shape(txn: &TransactionMut, name: &str, hint: RootShape) -> O
     }
 }
 
-pub(super) fn raw_primitive(txn: &TransactionMut, name: &str) -> Option<Any> {
+fn raw_primitive(txn: &TransactionMut, name: &str) -> Option<Any> {
     match txn.get_map(PRIMITIVES)?.get(txn, name)? {
         Out::Any(any) => Some(any),
         _ => None,

@@ -140,11 +140,10 @@ impl Sequence {
 
     /// The number of an author, a new one if it has none.
     pub(super) fn author(&mut self, client: u64) -> u32 {
-        let known = self.authors.iter().position(|&author| author == client);
-        known.unwrap_or_else(|| {
+        self.known_author(client).unwrap_or_else(|| {
             self.authors.push(client);
-            self.authors.len() - 1
-        }) as u32
+            self.authors.len() as u32 - 1
+        })
     }
 
     pub(super) fn known_author(&self, client: u64) -> Option<u32> {

@@ -8,9 +8,9 @@
 //! ```
 
 use super::check::spliced;
+use super::nodes::{self, Touched};
 use super::texts::News;
-use super::{Changed, Document, EditError, IntegrateError, apply_update, nodes};
-use crate::document::nodes::Touched;
+use super::{Changed, Document, EditError, IntegrateError, apply_update};
 use crate::edit::{Node, Op};
 use crate::packet::{PacketWriter, utf16_len};
 use crate::value::Shape;

@@ -58,7 +58,7 @@ pub(super) fn clear_root(roots: &HashMap<String, Root>, txn: &mut TransactionMut
     }
 }
 
-pub(super) fn clear_contents(roots: &HashMap<String, Root>, txn: &mut TransactionMut, name: &str) {
+fn clear_contents(roots: &HashMap<String, Root>, txn: &mut TransactionMut, name: &str) {
     let Some(root) = roots.get(name) else { return };
     match root_out(txn, name, root.shape) {
         Some(Out::YMap(map)) => {
