@@ -158,9 +158,4 @@ impl LogError {
     pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> LogError {
         LogError::Unavailable(Arc::from(cause.into()))
     }
-
-    /// Whether the same call may succeed later.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, LogError::Unavailable(_))
-    }
 }

@@ -170,16 +170,6 @@ impl Node {
         &self.limits
     }
 
-    /// The store.
-    pub fn log(&self) -> &Arc<dyn RoomLog> {
-        &self.log
-    }
-
-    /// Rooms in memory.
-    pub fn room_count(&self) -> usize {
-        lock(&self.rooms).len()
-    }
-
     /// Sockets that are open.
     pub fn socket_count(&self) -> usize {
         lock(&self.sockets).len()

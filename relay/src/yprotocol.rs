@@ -27,9 +27,6 @@ const STEP1: u64 = 0;
 const STEP2: u64 = 1;
 const UPDATE: u64 = 2;
 
-/// The update that changes nothing: no client, no deletion.
-pub const EMPTY_UPDATE: &[u8] = &[0, 0];
-
 /// Awareness entries that one message may carry: a client in a room of this many people sends all of them
 /// when it is asked.
 pub const MAX_AWARENESS_ENTRIES: usize = 1_024;

@@ -57,11 +57,6 @@ impl MemoryLog {
         MemoryLog::default()
     }
 
-    /// Forgets everything, as a lost disk does: no epoch is remembered either.
-    pub fn wipe(&self) {
-        self.lock().clear();
-    }
-
     fn lock(&self) -> MutexGuard<'_, BTreeMap<RoomName, Life>> {
         // Nothing below can panic halfway through a change, so a poisoned lock guards a sound map.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)

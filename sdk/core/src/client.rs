@@ -398,11 +398,6 @@ impl Client {
         self.link.connection().shown_by(&self.clock)
     }
 
-    /// Whether any room has edits that the relay has not acknowledged.
-    pub fn has_unacknowledged(&self) -> bool {
-        self.rooms.values().any(Room::has_unacknowledged)
-    }
-
     // ---- consequences
 
     fn on_frame(&mut self, now: Millis, frame: RelayFrame) -> Result<(), Violation> {

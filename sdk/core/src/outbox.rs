@@ -73,10 +73,6 @@ impl Outbox {
         self.rows.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// The oldest row, by which everything before it is acknowledged.
     pub(crate) fn oldest(&self) -> Option<&Row> {
         self.rows().next()

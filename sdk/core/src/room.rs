@@ -656,8 +656,4 @@ impl Room {
         };
         Status { connection: connection.shown_by(clock), local, server }
     }
-
-    pub(crate) fn has_unacknowledged(&self) -> bool {
-        !self.outbox.is_empty()
-    }
 }

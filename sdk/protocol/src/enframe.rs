@@ -34,13 +34,6 @@ pub struct Messages {
     frames: Bytes,
 }
 
-impl Messages {
-    /// Cuts frames that were encoded elsewhere.
-    pub fn of(frames: Bytes) -> Self {
-        Self { frames }
-    }
-}
-
 impl Iterator for Messages {
     type Item = Bytes;
 
