@@ -282,8 +282,7 @@ impl<'a> Structs<'a> {
     #[inline]
     fn reference(&mut self, reader: &mut Reader<'a>, place: Place) -> Walk<(u64, u32)> {
         let (at, Place { client, run, clock }) = (reader.at(), place);
-        let of = reader.client()?;
-        let to = reader.clock()?;
+        let (of, to) = reader.id()?;
         if of != client || to < run {
             self.references.push((of, to));
         } else if to >= clock {

@@ -143,10 +143,10 @@ impl<'a> Blocks<'a> {
             return Ok(block);
         }
         if info & HAS_ORIGIN != 0 {
-            block.origin = Some((reader.client()?, reader.clock()?));
+            block.origin = Some(reader.id()?);
         }
         if info & HAS_RIGHT_ORIGIN != 0 {
-            block.right_origin = Some((reader.client()?, reader.clock()?));
+            block.right_origin = Some(reader.id()?);
         }
         if info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN) == 0 {
             block.parent = Some(match reader.number(u32::MAX.into())? {
@@ -227,7 +227,7 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn write_id(out: &mut Vec<u8>, (client, clock): (u64, u32)) {
+pub(super) fn write_id(out: &mut Vec<u8>, (client, clock): (u64, u32)) {
     varint::write(out, client);
     varint::write(out, clock.into());
 }

@@ -11,7 +11,7 @@
 //! texts and lists, which are cut as their writer would have cut them. A block whose content is gone brings its deletion
 //! along: whoever has the content deletes it, and whoever has not never sees it, also if no other piece arrives.
 
-use super::blocks::Block;
+use super::blocks::{Block, write_id};
 use super::causal::Causal;
 use super::reader::Reader;
 use super::{ANY, DELETED, GC, HAS_KEY, HAS_ORIGIN, KIND, STRING, ScanError, Walk, value};
@@ -138,9 +138,8 @@ impl Cutter<'_> {
             clock += length as u32;
             // What follows stands behind what went before, with the same neighbour on its right.
             head.push(block.info | HAS_ORIGIN);
-            for (client, clock) in [Some((client, clock - 1)), block.right_origin].into_iter().flatten() {
-                varint::write(&mut head, client);
-                varint::write(&mut head, clock.into());
+            for id in [Some((client, clock - 1)), block.right_origin].into_iter().flatten() {
+                write_id(&mut head, id);
             }
             room = whole;
         }

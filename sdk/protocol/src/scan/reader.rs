@@ -111,6 +111,11 @@ impl<'a> Reader<'a> {
         self.number(MAX_CLOCK.into()).map(|clock| clock as u32)
     }
 
+    #[inline]
+    pub(super) fn id(&mut self) -> Walk<(u64, u32)> {
+        Ok((self.client()?, self.clock()?))
+    }
+
     /// A number of things of at least `size` bytes each, which must therefore still be here: a reader may
     /// reserve memory for them.
     #[inline]
