@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, Stream, task::AtomicWaker};
 use hither_protocol::{
     close::{CloseCode, short_reason},
-    limits::FRAGMENT_BYTES,
+    limits::{FRAGMENT_BYTES, MAX_FRAME_HEADER_BYTES},
     varint,
 };
 use std::{
@@ -28,6 +28,9 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 use tokio::time::{Instant, Sleep};
+
+/// A longer chunk is sent in parts: a fragment with its header goes as it is.
+const MAX_CHUNK_BYTES: usize = FRAGMENT_BYTES + MAX_FRAME_HEADER_BYTES;
 
 /// What a socket asks of the protocol behind it. Nothing here waits.
 pub(crate) trait Door: Send {
@@ -324,7 +327,7 @@ fn take_body(queue: &mut VecDeque<Bytes>) -> Bytes {
 
 fn take_some(queue: &mut VecDeque<Bytes>, coalesce_bytes: usize) -> Bytes {
     let Some(first) = queue.pop_front() else { return Bytes::new() };
-    if first.len() > FRAGMENT_BYTES + 64 {
+    if first.len() > MAX_CHUNK_BYTES {
         let (some, rest) = cut(first);
         if !rest.is_empty() {
             queue.push_front(rest);
@@ -351,7 +354,7 @@ fn cut(mut chunk: Bytes) -> (Bytes, Bytes) {
     let mut end = 0;
     while let Ok((len, header)) = varint::peek(&chunk[end..]) {
         let next = end + header + len as usize;
-        if end > 0 && next > FRAGMENT_BYTES + 64 {
+        if end > 0 && next > MAX_CHUNK_BYTES {
             break;
         }
         end = next;
@@ -408,6 +411,6 @@ mod tests {
         let bodies = [FRAGMENT_BYTES, FRAGMENT_BYTES, 5, 1_000];
         let all = messages(&[chunk(&bodies)], Framing::Together);
         assert_eq!(all.len(), 2 + 1);
-        assert!(all.iter().all(|message| message.len() <= FRAGMENT_BYTES + 64));
+        assert!(all.iter().all(|message| message.len() <= MAX_CHUNK_BYTES));
     }
 }

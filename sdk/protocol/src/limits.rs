@@ -37,7 +37,7 @@ pub const MAX_CONTAINER_DEPTH: u32 = 256;
 pub const FRAGMENT_BYTES: usize = 64 * 1024;
 
 /// The largest WebSocket message that either side sends: four fragments and their headers.
-pub const MAX_MESSAGE_BYTES: usize = 4 * (FRAGMENT_BYTES + 64);
+pub const MAX_MESSAGE_BYTES: usize = 4 * (FRAGMENT_BYTES + MAX_FRAME_HEADER_BYTES);
 
 /// Rooms that one socket may be in: an application with a room for every open tab, panel and user still fits.
 pub const MAX_ROOMS_PER_SOCKET: usize = 1_000;
