@@ -16,7 +16,7 @@ use axum::{
     Router,
     extract::{
         Path, State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+        ws::{WebSocket, WebSocketUpgrade},
     },
     http::{HeaderMap, StatusCode, header::ORIGIN},
     response::{IntoResponse, Response},
@@ -25,7 +25,7 @@ use axum::{
 use bytes::Bytes;
 use hither_protocol::{
     SUBPROTOCOL,
-    close::{CloseCode, short_reason},
+    close::CloseCode,
     frames::RelayFrame,
     ids::RoomName,
     limits::{MAX_FRAME_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_UPDATE_BYTES},
@@ -236,7 +236,7 @@ async fn open_sync(
     upgrade.on_upgrade(async move |socket| {
         if socket.protocol().is_none_or(|protocol| protocol != SUBPROTOCOL) {
             let reason = format!("the subprotocol must be {SUBPROTOCOL}");
-            return refuse(socket, &Closing::new(CloseCode::Version, reason)).await;
+            return refuse(socket, &Closing::new(CloseCode::Version, reason), &shared.node).await;
         }
         let open = shared.node.open_socket(Kind::Sync);
         let door = SyncDoor::new(shared.node.clone(), open.outbox.clone());
@@ -260,12 +260,14 @@ async fn open_yjs(
     upgrade.on_upgrade(async move |socket| {
         let room = match RoomName::new(&room) {
             Ok(room) => room,
-            Err(error) => return refuse(socket, &Closing::new(CloseCode::Malformed, error)).await,
+            Err(error) => {
+                return refuse(socket, &Closing::new(CloseCode::Malformed, error), &shared.node).await;
+            }
         };
         let open = shared.node.open_socket(Kind::Yjs);
         match YjsDoor::new(&shared.node, open.outbox.clone(), &room) {
             Ok(door) => keep(socket, open, door, &shared.node).await,
-            Err(closing) => refuse(socket, &closing).await,
+            Err(closing) => refuse(socket, &closing, &shared.node).await,
         }
         drop(slot);
     })
@@ -290,13 +292,6 @@ async fn keep(socket: WebSocket, open: OpenSocket, door: impl socket::Door, node
 }
 
 /// Closes a socket that was never let in.
-async fn refuse(mut socket: WebSocket, closing: &Closing) {
-    let reason = short_reason(&closing.reason).into();
-    let frame = CloseFrame { code: closing.code.number(), reason };
-    let handshake = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
-        }
-    };
-    let _ = tokio::time::timeout(Duration::from_secs(3), handshake).await;
+async fn refuse(mut socket: WebSocket, closing: &Closing, node: &Node) {
+    socket::close(&mut socket, closing, &node.limits().socket).await;
 }

@@ -90,9 +90,7 @@ pub(crate) async fn drive(
     drop(task.door.take());
     outbox.end();
     if let Ended::Closed(closing) = &ended {
-        let handshake = close(&mut task.socket, closing);
-        // A peer that does not answer in time has been told all the same.
-        let _ = tokio::time::timeout(limits.close_within, handshake).await;
+        close(&mut task.socket, closing, limits).await;
     }
     ended
 }
@@ -106,12 +104,17 @@ pub(crate) enum Ended {
     Closed(Closing),
 }
 
-async fn close(socket: &mut WebSocket, closing: &Closing) {
+/// The closing handshake.
+pub(crate) async fn close(socket: &mut WebSocket, closing: &Closing, limits: &SocketLimits) {
     let reason = short_reason(&closing.reason).into();
     let frame = CloseFrame { code: closing.code.number(), reason };
-    if socket.send(Message::Close(Some(frame))).await.is_ok() {
-        while let Some(Ok(_)) = socket.recv().await {}
-    }
+    let handshake = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    // A peer that does not answer in time has been told all the same.
+    let _ = tokio::time::timeout(limits.close_within, handshake).await;
 }
 
 struct Task<'a, D> {
