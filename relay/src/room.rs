@@ -29,7 +29,7 @@ mod replay;
 mod storing;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 pub use member::MemberId;
 pub use words::Kind;

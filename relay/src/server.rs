@@ -9,7 +9,7 @@ use crate::{
     node::{Node, OpenSocket},
     outbox::Closing,
     pages,
-    room::Kind,
+    room::{Kind, words},
     socket::{self, Ended},
 };
 use axum::{
@@ -22,7 +22,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use bytes::Bytes;
 use hither_protocol::{
     SUBPROTOCOL,
     close::CloseCode,
@@ -130,9 +129,7 @@ async fn failure_of(log: Arc<dyn RoomLog>) {
 async fn shut_down(node: &Arc<Node>, config: &Config) {
     let deadline = Instant::now() + config.shutdown_within;
     let ms = config.retry_after.as_millis() as u64;
-    let mut goaway = Vec::new();
-    RelayFrame::Goaway { retry_after_ms: ms, jitter_ms: ms }.encode(&mut goaway);
-    let goaway = Bytes::from(goaway);
+    let goaway = words::frame(&RelayFrame::Goaway { retry_after_ms: ms, jitter_ms: ms });
     let sockets = node.sockets();
     tracing::info!(sockets = sockets.len(), "going away");
     for (kind, outbox) in sockets {

@@ -2,8 +2,9 @@
 
 use crate::{
     limits::SocketLimits,
-    node::{JoinError, Node, Place},
+    node::{Node, Place},
     outbox::{Closing, Outbox},
+    room::{Kind, words},
     socket::{Door, Framing, Ping},
     yprotocol::is_json,
 };
@@ -47,13 +48,12 @@ impl SyncDoor {
     }
 
     fn handle_frame(&mut self, frame: ClientFrame) -> Result<(), Closing> {
-        let guest = match (&mut self.stage, frame) {
+        let (guest, frame) = match (&mut self.stage, frame) {
             (Stage::Stranger, ClientFrame::Hello { version, .. }) => return self.welcome(version),
             (Stage::Stranger, _) => return Err(out_of_order("the first frame is Hello")),
             (Stage::Guest(_), ClientFrame::Hello { .. }) => return Err(out_of_order("a second Hello")),
             (Stage::Guest(guest), frame) => (guest, frame),
         };
-        let (guest, frame) = guest;
         match frame {
             // Answered above.
             ClientFrame::Hello { .. } => {}
@@ -131,14 +131,12 @@ impl Guest {
         if self.places.values().any(|(name, _)| name == room) {
             return Err(out_of_order("joined twice"));
         }
-        match node.join(room, crate::room::Kind::Sync, Access::ReadWrite, cursor, outbox) {
+        match node.join(room, Kind::Sync, Access::ReadWrite, cursor, outbox) {
             Ok(place) => {
                 self.places.insert(place.channel(), (room.clone(), place));
                 Ok(None)
             }
-            Err(error @ (JoinError::Rooms | JoinError::Members)) => {
-                Ok(Some((CloseCode::Busy, error.to_string())))
-            }
+            Err(full) => Ok(Some((CloseCode::Busy, full.to_string()))),
         }
     }
 }
@@ -177,9 +175,7 @@ impl Door for SyncDoor {
     fn ping(&mut self) -> Ping {
         let Stage::Guest(guest) = &mut self.stage else { return Ping::WebSocket };
         guest.pings += 1;
-        let mut out = Vec::new();
-        RelayFrame::Ping { nonce: guest.pings }.encode(&mut out);
-        Ping::Chunk(out.into())
+        Ping::Chunk(words::frame(&RelayFrame::Ping { nonce: guest.pings }))
     }
 
     fn is_introduced(&self) -> bool {
@@ -192,9 +188,7 @@ impl Door for SyncDoor {
 }
 
 fn say(outbox: &Outbox, frame: &RelayFrame) {
-    let mut out = Vec::new();
-    frame.encode(&mut out);
-    outbox.push(out.into());
+    outbox.push(words::frame(frame));
 }
 
 fn broken(error: &FrameError) -> Closing {

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::{
-    node::{JoinError, Node, Place},
+    node::{Node, Place},
     outbox::{Closing, Outbox},
     room::Kind,
     socket::{Door, Framing, Ping},
@@ -37,7 +37,7 @@ impl YjsDoor {
     pub(crate) fn new(node: &Arc<Node>, outbox: Arc<Outbox>, room: &RoomName) -> Result<YjsDoor, Closing> {
         match node.join(room, Kind::Yjs, Access::ReadWrite, None, &outbox) {
             Ok(place) => Ok(YjsDoor { outbox, place }),
-            Err(error @ (JoinError::Rooms | JoinError::Members)) => Err(Closing::new(CloseCode::Busy, error)),
+            Err(full) => Err(Closing::new(CloseCode::Busy, full)),
         }
     }
 

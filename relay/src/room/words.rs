@@ -60,9 +60,7 @@ impl Entries {
 
 /// A frame as a chunk of its own.
 pub(crate) fn frame(frame: &RelayFrame) -> Bytes {
-    let mut out = Vec::new();
-    frame.encode(&mut out);
-    out.into()
+    message(|out| frame.encode(out))
 }
 
 /// A snapshot as a chunk of its own.
@@ -84,14 +82,12 @@ pub(crate) struct Seen<'a> {
 /// Some people's presence as one chunk.
 pub(crate) fn presence(kind: Kind, channel: Channel, people: &[Seen<'_>]) -> Bytes {
     match kind {
-        Kind::Sync => {
-            let mut out = Vec::new();
+        Kind::Sync => message(|out| {
             for seen in people {
                 let state = Bytes::copy_from_slice(seen.state);
-                RelayFrame::Presence { channel, peer: Peer(seen.peer), state }.encode(&mut out);
+                RelayFrame::Presence { channel, peer: Peer(seen.peer), state }.encode(out);
             }
-            out.into()
-        }
+        }),
         Kind::Yjs => message(|out| {
             yprotocol::write_awareness(out, people.iter().map(|seen| (seen.peer, seen.clock, seen.state)));
         }),
