@@ -325,15 +325,7 @@ impl Room {
             // It counts as synced now, so everything else went before.
             let update = deletions_only(&sync.deletes);
             self.send(id, words::message(|out| yprotocol::write_step2(out, &update)));
-            let ask = Arrived::AskBack { member: id };
-            match self.knowledge {
-                Knowledge::Known(_) => self.admit(ask),
-                _ => {
-                    self.line.arrived.push_back(ask);
-                    self.learn();
-                }
-            }
-            self.acknowledge_known();
+            self.arrive(Arrived::AskBack { member: id });
         }
         self.tell_presence(id);
     }

@@ -35,15 +35,7 @@ impl Room {
                 return self.close(id, CloseCode::OutOfOrder, "pushes count 1, 2, 3…");
             }
         }
-        let arrived = Arrived::Push { author: id, n, update, scan };
-        match self.knowledge {
-            Knowledge::Known(_) => self.admit(arrived),
-            _ => {
-                self.line.arrived.push_back(arrived);
-                self.learn();
-            }
-        }
-        self.acknowledge_known();
+        self.arrive(Arrived::Push { author: id, n, update, scan });
     }
 
     /// A push that cannot be stored: not an update, or too large. Everything behind it is refused too.
@@ -73,6 +65,18 @@ impl Room {
 
     pub(super) fn settle(&mut self, member: MemberId, bytes: usize) {
         self.wishes.push_back(Wish::Settled { member, bytes });
+    }
+
+    /// Puts something into the line, as soon as the room knows what its log holds.
+    pub(super) fn arrive(&mut self, arrived: Arrived) {
+        match self.knowledge {
+            Knowledge::Known(_) => self.admit(arrived),
+            _ => {
+                self.line.arrived.push_back(arrived);
+                self.learn();
+            }
+        }
+        self.acknowledge_known();
     }
 
     /// Takes an arrival into the line proper; the contents are known.
