@@ -380,18 +380,26 @@ impl Room {
         }
     }
 
-    fn remove(&mut self, id: MemberId) -> Option<Member> {
-        let member = self.members.remove(&id)?;
+    /// The members in such a phase.
+    fn members_in(&self, is_it: impl Fn(&Phase) -> bool) -> Vec<MemberId> {
+        self.members.iter().filter(|(_, member)| is_it(&member.phase)).map(|(&id, _)| id).collect()
+    }
+
+    /// Whether it was here.
+    fn remove(&mut self, id: MemberId) -> bool {
+        if self.members.remove(&id).is_none() {
+            return false;
+        }
         let departed = self.presence.leave(id);
         self.tell_departed(&departed);
         if !self.members.values().any(|member| member.kind == Kind::Yjs) {
             self.unheard.renew_at = None;
         }
-        Some(member)
+        true
     }
 
     fn close(&mut self, id: MemberId, code: CloseCode, reason: &'static str) {
-        if self.remove(id).is_some() {
+        if self.remove(id) {
             self.wish_close(id, code, reason);
         }
     }
@@ -408,6 +416,10 @@ impl Room {
 
     fn send(&mut self, member: MemberId, chunk: Bytes) {
         self.wishes.push_back(Wish::Send { member, chunk });
+    }
+
+    fn be_replaced(&mut self) {
+        self.go(CloseCode::Restarting, "the room was replaced");
     }
 
     /// The room is over: the log it spoke of is no more.

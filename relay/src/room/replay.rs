@@ -39,7 +39,7 @@ impl Room {
             (None, read) => read.unwrap_or(unborn),
             (Some(known), None) if known.head == 0 && known.epoch == self.fresh => known,
             (Some(known), Some(read)) if known.epoch == read.epoch && known.head <= read.head => read,
-            (Some(_), _) => return self.go(CloseCode::Restarting, "the room was replaced"),
+            (Some(_), _) => return self.be_replaced(),
         };
         if known.is_some() && !self.line.in_flight.is_empty() {
             // A hint while an append is in flight: the answer of the append says more.
@@ -74,21 +74,12 @@ impl Room {
     pub fn handle_snapshot(&mut self, answer: Result<Option<Snapshot>, LogError>) {
         self.reading_snapshot = false;
         let Some(mut head) = self.head() else { return };
-        let waiting: Vec<MemberId> = self
-            .members
-            .iter()
-            .filter(|(_, member)| matches!(member.phase, Phase::ReadingSnapshot))
-            .map(|(&id, _)| id)
-            .collect();
+        let waiting = self.members_in(|phase| matches!(phase, Phase::ReadingSnapshot));
         let loads = matches!(self.knowledge, Knowledge::LoadingSnapshot);
         let snapshot = match answer {
             Ok(snapshot) => snapshot,
-            Err(LogError::EpochChanged) => {
-                return self.go(CloseCode::Restarting, "the room was replaced");
-            }
-            Err(_) => {
-                return self.fail_readers(&waiting, loads);
-            }
+            Err(LogError::EpochChanged) => return self.be_replaced(),
+            Err(_) => return self.fail_readers(&waiting, loads),
         };
         let after = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         if after > head.snapshot {
@@ -133,18 +124,11 @@ impl Room {
     pub fn handle_page(&mut self, after: u64, answer: Result<Page, LogError>) {
         self.reading.remove(&after);
         let Some(head) = self.head() else { return };
-        let waiting: Vec<MemberId> = self
-            .members
-            .iter()
-            .filter(|(_, member)| matches!(member.phase, Phase::Reading { after: at } if at == after))
-            .map(|(&id, _)| id)
-            .collect();
+        let waiting = self.members_in(|phase| matches!(phase, Phase::Reading { after: at } if *at == after));
         let loads = matches!(&self.knowledge, Knowledge::Loading { after: at, .. } if *at == after);
         let mut entries = match answer {
             Ok(page) => page.entries,
-            Err(LogError::EpochChanged) => {
-                return self.go(CloseCode::Restarting, "the room was replaced");
-            }
+            Err(LogError::EpochChanged) => return self.be_replaced(),
             Err(LogError::Trimmed { .. }) => return self.start_over(&waiting, loads),
             Err(LogError::Superseded | LogError::Unavailable(_) | LogError::Corrupt { .. }) => {
                 return self.fail_readers(&waiting, loads);

@@ -171,7 +171,7 @@ impl Room {
             self.close(author, CloseCode::StoreFailed, "the update could not be stored");
         }
         if matches!(error, LogError::EpochChanged) {
-            return self.go(CloseCode::Restarting, "the room was replaced");
+            return self.be_replaced();
         }
         self.standing = Standing::Checking(head);
         self.wishes.push_back(Wish::ReadHead);
@@ -217,13 +217,7 @@ impl Room {
     }
 
     pub(super) fn send_live_members_reading(&mut self, after: u64) {
-        let live: Vec<MemberId> = self
-            .members
-            .iter()
-            .filter(|(_, member)| matches!(member.phase, Phase::Live))
-            .map(|(&id, _)| id)
-            .collect();
-        for id in live {
+        for id in self.members_in(|phase| matches!(phase, Phase::Live)) {
             self.tell_from(id, after);
         }
     }
