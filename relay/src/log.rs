@@ -53,8 +53,6 @@ pub struct Head {
 pub struct Page {
     /// `(seq, update)`, contiguous, the first one right after the position asked for.
     pub entries: Vec<(u64, Bytes)>,
-    /// Seq of the last entry in the log when the page was read.
-    pub head: u64,
 }
 
 /// One update equal to all entries up to a seq.

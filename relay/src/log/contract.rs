@@ -143,7 +143,6 @@ rules! {
         let entries = vec![Bytes::new(), (0..=255).collect(), Bytes::from(large), Bytes::from_static(&[0; 9])];
         log.append(&room, EPOCH, entries.clone()).await.unwrap();
         let page = log.read(&room, EPOCH, 0, ALL).await.unwrap();
-        assert_eq!(page.head, 4);
         assert_eq!(page.entries, (1..).zip(entries).collect::<Vec<_>>());
         assert_eq!(texts(&log.read(&room, EPOCH, 3, ALL).await.unwrap()), [(4, "\0".repeat(9))]);
     }
@@ -164,7 +163,6 @@ rules! {
         log.append(&room, EPOCH, updates(["aaaa", "bbbb", "cccc", "dddd"])).await.unwrap();
         let seqs = async |after, max| {
             let page = log.read(&room, EPOCH, after, max).await.unwrap();
-            assert_eq!(page.head, 4);
             page.entries.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()
         };
         assert_eq!(seqs(0, 0).await, [1]);
@@ -179,7 +177,7 @@ rules! {
         let room = filled(&log, "r", 3).await;
         for after in [3, 4, u64::MAX] {
             let page = log.read(&room, EPOCH, after, ALL).await.unwrap();
-            assert_eq!(page, Page { entries: vec![], head: 3 }, "after {after}");
+            assert_eq!(page, Page { entries: vec![] }, "after {after}");
         }
     }
 
@@ -315,7 +313,7 @@ rules! {
         log.put_snapshot(&room, EPOCH, 0, snapshot(700, "s"), 700).await.unwrap();
         let head = Head { epoch: EPOCH, head: 700, floor: 700, snapshot: 700 };
         assert_eq!(log.head(&room).await.unwrap(), Some(head));
-        assert_eq!(log.read(&room, EPOCH, 700, ALL).await.unwrap(), Page { entries: vec![], head: 700 });
+        assert_eq!(log.read(&room, EPOCH, 700, ALL).await.unwrap(), Page { entries: vec![] });
         assert_eq!(log.append(&room, EPOCH, updates(["a", "b"])).await.unwrap(), 701);
         assert_eq!(texts(&log.read(&room, EPOCH, 701, ALL).await.unwrap()), [(702, "b".into())]);
     }

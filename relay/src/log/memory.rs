@@ -136,7 +136,7 @@ impl RoomLog for MemoryLog {
                     }
                     entries.push((seq, entry.clone()));
                 }
-                Ok(Page { entries, head: log.head() })
+                Ok(Page { entries })
             })
         })
     }

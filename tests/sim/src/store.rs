@@ -187,7 +187,7 @@ impl Store {
             }
             entries.push((seq, update));
         }
-        Ok(Page { entries, head: log.head() })
+        Ok(Page { entries })
     }
 
     pub(crate) fn snapshot(&mut self, room: &RoomName, epoch: Epoch) -> Result<Option<Snapshot>, LogError> {

@@ -151,11 +151,10 @@ impl Tables {
         if after < alive.floor {
             return Err(LogError::Trimmed { floor: alive.floor });
         }
-        let mut page = Page { entries: Vec::new(), head: 0 };
+        let mut entries = Vec::new();
         let mut bytes = 0usize;
         let next = after.saturating_add(1);
         let range = entry_key(alive.id, next)..=entry_key(alive.id, u64::MAX);
-        let mut complete = true;
         for (guard, expected) in view.range(&self.entries, range).zip(next..) {
             let (key, value) = guard.into_inner().map_err(failed)?;
             let seq = entry_seq(&key)?;
@@ -164,17 +163,12 @@ impl Tables {
                 return Err(LogError::Corrupt { what });
             }
             bytes = bytes.saturating_add(value.len());
-            if bytes > max_bytes && !page.entries.is_empty() {
-                complete = false;
+            if bytes > max_bytes && !entries.is_empty() {
                 break;
             }
-            page.entries.push((seq, Bytes::copy_from_slice(&value)));
+            entries.push((seq, Bytes::copy_from_slice(&value)));
         }
-        page.head = match page.entries.last() {
-            Some((seq, _)) if complete => *seq,
-            _ => self.last_seq(&view, &alive)?,
-        };
-        Ok(page)
+        Ok(Page { entries })
     }
 
     pub(super) fn snapshot(&self, room: &RoomName, epoch: Epoch) -> Result<Option<Snapshot>, LogError> {
