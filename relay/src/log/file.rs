@@ -195,7 +195,7 @@ impl RoomLog for FileLog {
     }
 
     fn health(&self) -> Result<(), LogError> {
-        self.health.failure().map_or(Ok(()), Err)
+        self.health.check()
     }
 }
 

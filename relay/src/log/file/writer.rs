@@ -65,8 +65,8 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn failure(&self) -> Option<LogError> {
-        self.failure.get().cloned()
+    pub(super) fn check(&self) -> Result<(), LogError> {
+        self.failure.get().cloned().map_or(Ok(()), Err)
     }
 
     #[cfg(any(test, feature = "testing"))]
@@ -247,7 +247,7 @@ impl Writer {
 
     fn commit(&mut self, batch: OwnedWriteBatch) -> Result<(), LogError> {
         if batch.is_empty() {
-            return self.health.failure().map_or(Ok(()), Err);
+            return self.health.check();
         }
         let done = if self.health.break_next.swap(false, Ordering::Relaxed) {
             Err(fjall::Error::Io(io::Error::other("the disk refused (as a test asked)")))
@@ -269,22 +269,21 @@ impl Writer {
 
     fn take(&mut self, job: Job, commit: &mut Commit) {
         let Job { change, _weight: weight } = job;
-        let failure = self.health.failure();
-        let open = |failure: Option<LogError>| failure.map_or(Ok(()), Err);
+        let open = self.health.check();
         match change {
             Change::Append { room, epoch, entries, reply } => {
-                let answer = open(failure).and_then(|()| self.append(&room, epoch, &entries, commit));
+                let answer = open.and_then(|()| self.append(&room, epoch, &entries, commit));
                 commit.answers.push(Answer::Append(reply, answer));
                 commit.weights.push(weight);
             }
             Change::Delete { room, reply } => {
-                let answer = open(failure).and_then(|()| self.delete(&room, commit));
+                let answer = open.and_then(|()| self.delete(&room, commit));
                 commit.answers.push(Answer::Delete(reply, answer));
                 commit.weights.push(weight);
             }
             Change::Snapshot { room, epoch, replaces, snapshot, floor, reply } => {
                 // Looked at now to spare the work, and again when it is referred to.
-                let allowed = open(failure)
+                let allowed = open
                     .and_then(|()| self.snapshot_allowed(&room, epoch, replaces, &snapshot).map(drop));
                 match allowed {
                     Ok(()) => {
