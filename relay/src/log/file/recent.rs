@@ -41,12 +41,10 @@ impl RecentRooms {
         self.young.get_mut(room).ok_or(LogError::EpochChanged)
     }
 
-    pub(super) fn set(&mut self, room: &RoomName, state: State) -> &mut State {
+    pub(super) fn set(&mut self, room: &RoomName, state: State) {
         self.old.remove(room);
         self.make_room();
-        let slot = self.young.entry(room.clone()).or_insert(State::Absent);
-        *slot = state;
-        slot
+        self.young.insert(room.clone(), state);
     }
 
     fn make_room(&mut self) {
