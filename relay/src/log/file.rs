@@ -47,7 +47,7 @@ use tokio::sync::{Semaphore, oneshot};
 use self::{
     pace::Pace,
     tables::Tables,
-    writer::{Change, Health, Job, Writer},
+    writer::{Change, Health, Job, PutSnapshot, Writer},
 };
 use super::{Head, LogError, LogFuture, Page, RoomLog, Snapshot};
 
@@ -176,8 +176,8 @@ impl RoomLog for FileLog {
         Box::pin(async move {
             let bytes = snapshot.update.len();
             let room = room.clone();
-            self.change(bytes, |reply| Change::Snapshot { room, epoch, replaces, snapshot, floor, reply })
-                .await
+            let put = |reply| PutSnapshot { room, epoch, replaces, snapshot, floor, reply };
+            self.change(bytes, |reply| Change::Snapshot(put(reply))).await
         })
     }
 

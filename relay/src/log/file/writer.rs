@@ -24,6 +24,7 @@ use hither_protocol::ids::{Epoch, RoomName};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
+    ENTRY_BYTES,
     layout::{Alive, CHUNK_BYTES, Chore, NEXT_ID_KEY, Record, StoredSnapshot, chunk_key, entry_key},
     options::FileOptions,
     pace::Pace,
@@ -47,8 +48,17 @@ type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 /// A change that somebody asked for.
 pub(super) enum Change {
     Append { room: RoomName, epoch: Epoch, entries: Vec<Bytes>, reply: Reply<u64> },
-    Snapshot { room: RoomName, epoch: Epoch, replaces: u64, snapshot: Snapshot, floor: u64, reply: Reply<()> },
+    Snapshot(PutSnapshot),
     Delete { room: RoomName, reply: Reply<bool> },
+}
+
+pub(super) struct PutSnapshot {
+    pub(super) room: RoomName,
+    pub(super) epoch: Epoch,
+    pub(super) replaces: u64,
+    pub(super) snapshot: Snapshot,
+    pub(super) floor: u64,
+    pub(super) reply: Reply<()>,
 }
 
 pub(super) struct Job {
@@ -104,19 +114,10 @@ impl Sweep {
 }
 
 struct Staging {
-    job: SnapshotJob,
+    put: PutSnapshot,
     _weight: OwnedSemaphorePermit,
     id: u64,
     written: usize,
-}
-
-struct SnapshotJob {
-    room: RoomName,
-    epoch: Epoch,
-    replaces: u64,
-    snapshot: Snapshot,
-    floor: u64,
-    reply: Reply<()>,
 }
 
 /// One commit in the making. The store takes no two values for one key in one commit: what may change
@@ -281,19 +282,16 @@ impl Writer {
                 commit.answers.push(Answer::Delete(reply, answer));
                 commit.weights.push(weight);
             }
-            Change::Snapshot { room, epoch, replaces, snapshot, floor, reply } => {
+            Change::Snapshot(put) => {
                 // Looked at now to spare the work, and again when it is referred to.
-                let allowed = open
-                    .and_then(|()| self.snapshot_allowed(&room, epoch, replaces, &snapshot).map(drop));
-                match allowed {
-                    Ok(()) => {
+                match open.and_then(|()| self.snapshot_allowed(&put)) {
+                    Ok(_) => {
                         let id = self.new_id(commit);
                         // Until a record refers to them, the parts are something to remove.
                         commit.note(Chore::Chunks(id));
-                        let job = SnapshotJob { room, epoch, replaces, snapshot, floor, reply };
-                        self.staging.push_back(Staging { job, _weight: weight, id, written: 0 });
+                        self.staging.push_back(Staging { put, _weight: weight, id, written: 0 });
                     }
-                    Err(refused) => commit.answers.push(Answer::Snapshot(reply, Err(refused))),
+                    Err(refused) => commit.answers.push(Answer::Snapshot(put.reply, Err(refused))),
                 }
             }
         }
@@ -327,7 +325,7 @@ impl Writer {
         for entry in entries {
             *head += 1;
             commit.batch.insert(&self.tables.entries, entry_key(log.id, *head), &entry[..]);
-            commit.bytes += entry.len() + 64;
+            commit.bytes += entry.len() + ENTRY_BYTES;
         }
         Ok(first)
     }
@@ -345,17 +343,12 @@ impl Writer {
     }
 
     /// Whether this snapshot may be put now: the log as it stands, and its head.
-    fn snapshot_allowed(
-        &mut self,
-        room: &RoomName,
-        epoch: Epoch,
-        replaces: u64,
-        snapshot: &Snapshot,
-    ) -> Result<(Alive, u64), LogError> {
-        match self.rooms.of(room, &self.tables)? {
-            State::Alive { log, head } if log.epoch == epoch => {
+    fn snapshot_allowed(&mut self, put: &PutSnapshot) -> Result<(Alive, u64), LogError> {
+        match self.rooms.of(&put.room, &self.tables)? {
+            State::Alive { log, head } if log.epoch == put.epoch => {
                 let present = log.snapshot.map_or(0, |stored| stored.seq);
-                if present != replaces || snapshot.seq < replaces || snapshot.seq > *head {
+                let seq = put.snapshot.seq;
+                if present != put.replaces || seq < put.replaces || seq > *head {
                     return Err(LogError::Superseded);
                 }
                 Ok((log.clone(), *head))
@@ -367,7 +360,7 @@ impl Writer {
     /// Writes the next part of the oldest snapshot on its way, or, when all are there, its record.
     fn stage(&mut self, commit: &mut Commit) {
         let Some(staging) = self.staging.front_mut() else { return };
-        let update = &staging.job.snapshot.update;
+        let update = &staging.put.snapshot.update;
         if staging.written < update.len() {
             let index = u32::try_from(staging.written / CHUNK_BYTES).unwrap_or(u32::MAX);
             let end = (staging.written + CHUNK_BYTES).min(update.len());
@@ -377,21 +370,21 @@ impl Writer {
             staging.written = end;
             return;
         }
-        let Some(Staging { job, _weight: weight, id, .. }) = self.staging.pop_front() else { return };
-        let answer = self.refer_to(&job, id, commit);
+        let Some(Staging { put, _weight: weight, id, .. }) = self.staging.pop_front() else { return };
+        let answer = self.refer_to(&put, id, commit);
         if answer.is_err() {
             commit.discard(Sweep::new(Chore::Chunks(id)));
         }
-        commit.answers.push(Answer::Snapshot(job.reply, answer));
+        commit.answers.push(Answer::Snapshot(put.reply, answer));
         commit.weights.push(weight);
     }
 
-    fn refer_to(&mut self, job: &SnapshotJob, id: u64, commit: &mut Commit) -> Result<(), LogError> {
-        let (old, head) = self.snapshot_allowed(&job.room, job.epoch, job.replaces, &job.snapshot)?;
-        let floor = job.floor.clamp(old.floor, job.snapshot.seq.max(old.floor));
-        let snapshot = StoredSnapshot { seq: job.snapshot.seq, id, bytes: job.snapshot.update.len() as u64 };
+    fn refer_to(&mut self, put: &PutSnapshot, id: u64, commit: &mut Commit) -> Result<(), LogError> {
+        let (old, head) = self.snapshot_allowed(put)?;
+        let floor = put.floor.clamp(old.floor, put.snapshot.seq.max(old.floor));
+        let snapshot = StoredSnapshot { seq: put.snapshot.seq, id, bytes: put.snapshot.update.len() as u64 };
         let log = Alive { floor, snapshot: Some(snapshot), ..old };
-        commit.record(&job.room, Record::Alive(log.clone()));
+        commit.record(&put.room, Record::Alive(log.clone()));
         commit.meta.insert(Chore::Chunks(id).key(), None);
         if let Some(replaced) = old.snapshot {
             commit.discard(Sweep::new(Chore::Chunks(replaced.id)));
@@ -401,7 +394,7 @@ impl Writer {
             // Another sweep sees to what is below the old floor.
             commit.discard(Sweep { chore, from: entry_key(log.id, old.floor + 1).into() });
         }
-        self.rooms.set(&job.room, State::Alive { log, head });
+        self.rooms.set(&put.room, State::Alive { log, head });
         Ok(())
     }
 
