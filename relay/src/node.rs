@@ -180,6 +180,13 @@ impl Node {
         lock(&self.sockets).values().cloned().collect()
     }
 
+    /// Closes every socket with this code.
+    pub(crate) fn close_all(&self, code: CloseCode, reason: &str) {
+        for (_, outbox) in self.sockets() {
+            outbox.close(Closing::new(code, reason));
+        }
+    }
+
     /// Counts a socket in until the guard is dropped.
     pub(crate) fn open_socket(self: &Arc<Self>, kind: Kind) -> OpenSocket {
         let outbox = Arc::new(Outbox::new(&self.limits.socket));
@@ -476,14 +483,5 @@ impl RoomCell {
         let mut state = lock(&self.state);
         answer(&mut state.room);
         self.execute(&mut state);
-    }
-}
-
-impl Node {
-    /// Closes every socket with this code.
-    pub(crate) fn close_all(&self, code: CloseCode, reason: &str) {
-        for (_, outbox) in self.sockets() {
-            outbox.close(Closing::new(code, reason));
-        }
     }
 }
