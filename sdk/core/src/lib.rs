@@ -55,6 +55,7 @@ pub mod value;
 
 pub use client::Client;
 pub use document::EditError;
+pub use hither_protocol::SUBPROTOCOL;
 pub use link::SocketId;
 
 use bytes::Bytes;

@@ -17,7 +17,7 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 use hither_core::storage::{StorageError, StorageErrorKind};
 use hither_core::time::Millis;
-use hither_core::{Client, Config, Event, Hint, RoomId, SocketId, Wish};
+use hither_core::{Client, Config, Event, Hint, RoomId, SUBPROTOCOL, SocketId, Wish};
 use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 
@@ -28,9 +28,6 @@ use crate::host::{self, Memory, Timer, promise, settle, spawn};
 use crate::lifecycle::Lifecycle;
 use crate::rows::Job;
 use crate::socket::{Heard, Socket};
-
-/// The subprotocol that the relay's `/sync` answers to.
-const SUBPROTOCOL: &str = "hither.v1";
 
 pub(crate) struct Shell {
     client: RefCell<Client>,
