@@ -87,10 +87,7 @@ impl Engine {
             }
         };
         let options = OpenOptions { initial, token: self.token.clone() };
-        let room = self
-            .shell
-            .call(|client, now| client.open(now, name, options))?
-            .map_err(|error| fault(open_code(&error), &error.to_string()))?;
+        let room = self.shell.call(|client, now| client.open(now, name, options))?.map_err(open_fault)?;
         self.shell.opened(room);
         Ok(room.0)
     }
@@ -99,18 +96,14 @@ impl Engine {
     /// 8 bytes, and behind it the patch: each object that crosses the border costs as much as the edit itself.
     pub fn change(&self, room: u32, ops: &[u8]) -> Result<Vec<u8>, JsValue> {
         let ops = packet::decode_ops(ops).map_err(|error| fault("bad-edit", &error.to_string()))?;
-        let change = self
-            .shell
-            .call(|client, now| client.change(now, RoomId(room), &ops))?
-            .map_err(|error| fault(change_code(&error), &error.to_string()))?;
+        let change =
+            self.shell.call(|client, now| client.change(now, RoomId(room), &ops))?.map_err(change_fault)?;
         Ok([&(change.edit as f64).to_le_bytes()[..], &change.patch].concat())
     }
 
     /// Sets what others in the room see of us, as JSON text; `undefined` takes it away.
     pub fn presence(&self, room: u32, json: Option<String>) -> Result<(), JsValue> {
-        self.shell
-            .call(|client, now| client.set_presence(now, RoomId(room), json))?
-            .map_err(|error| fault(change_code(&error), &error.to_string()))
+        self.shell.call(|client, now| client.set_presence(now, RoomId(room), json))?.map_err(change_fault)
     }
 
     /// Connects, and stays connected.
@@ -153,20 +146,22 @@ impl Engine {
     }
 }
 
-fn open_code(error: &OpenError) -> &'static str {
-    match error {
+fn open_fault(error: OpenError) -> JsValue {
+    let code = match error {
         OpenError::Name(_) | OpenError::TokenTooLong { .. } => "bad-option",
         OpenError::AlreadyOpen => "already-open",
         OpenError::InitialIsNoMap => "bad-value",
-    }
+    };
+    fault(code, &error.to_string())
 }
 
-fn change_code(error: &ChangeError) -> &'static str {
-    match error {
+fn change_fault(error: ChangeError) -> JsValue {
+    let code = match error {
         ChangeError::NotOpen => "closed",
         ChangeError::NotReady => "not-ready",
         ChangeError::TooLarge { .. } => "too-large",
         ChangeError::Edit(_) => "bad-edit",
         ChangeError::Malformed(_) => "bad-value",
-    }
+    };
+    fault(code, &error.to_string())
 }

@@ -30,15 +30,14 @@ pub(crate) fn told(event: Event, seen: &mut Seen) -> (&'static str, JsValue) {
         ),
         Event::Status(status) => ("status", plain(&status)),
         Event::Presence(presence) => ("presence", people(&presence, seen)),
-        Event::Error(error) => (
-            "error",
-            object(&[
-                ("code", JsValue::from_str(error.code)),
-                ("message", JsValue::from_str(&error.message)),
-            ]),
-        ),
+        Event::Error(error) => ("error", trouble(error.code, &error.message)),
         Event::Closed => ("closed", JsValue::UNDEFINED),
     }
+}
+
+/// What `error` carries.
+pub(crate) fn trouble(code: &str, message: &str) -> JsValue {
+    object(&[("code", JsValue::from_str(code)), ("message", JsValue::from_str(message))])
 }
 
 /// An object with these properties.

@@ -17,8 +17,9 @@ thread_local! {
 
 #[wasm_bindgen]
 extern "C" {
+    /// An exception of code that we call, where nobody is left to catch it.
     #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(thrown: &JsValue);
+    pub(crate) fn report(thrown: &JsValue);
 }
 
 /// An `Error` whose `code` is for programs and whose message is for people.
@@ -50,11 +51,6 @@ fn text(of: &JsValue, name: &str) -> Option<String> {
 /// What every method throws after a panic.
 pub(crate) fn crashed() -> JsValue {
     fault("panic", "the engine has crashed: reload to go on from what is saved")
-}
-
-/// An exception of code that we call, where nobody is left to catch it.
-pub(crate) fn report(thrown: &JsValue) {
-    console_error(thrown);
 }
 
 /// Whether this instance has panicked. Its memory is then as the panic left it, and nothing may go on with it.

@@ -22,7 +22,7 @@ use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 
 use crate::database::Database;
-use crate::event::{Seen, told};
+use crate::event::{Seen, told, trouble};
 use crate::fault;
 use crate::host::{self, Memory, Timer, promise, settle, spawn};
 use crate::lifecycle::Lifecycle;
@@ -251,10 +251,7 @@ impl Shell {
 
     /// Tells JavaScript what no room is at fault for; the room is then -1.
     pub(crate) fn tell_all(&self, code: &str, message: &str) {
-        let payload = crate::event::object(&[
-            ("code", JsValue::from_str(code)),
-            ("message", JsValue::from_str(message)),
-        ]);
+        let payload = trouble(code, message);
         let _ =
             self.sink.call3(&JsValue::NULL, &JsValue::from_f64(-1.0), &JsValue::from_str("error"), &payload);
     }
