@@ -116,19 +116,13 @@ impl Actor {
         inbox: &mut Inbox,
     ) -> Option<oneshot::Sender<()>> {
         loop {
-            let deadline = self.deadline();
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Close { reply }) => return Some(reply),
                     Some(command) => self.obey(command),
                     None => return None,
                 },
-                Some((socket, heard)) = inbox.recv() => self.hear(socket, heard),
-                Some(answer) = self.answers.join_next() => self.take(answer),
-                () = sleep_until(deadline) => {
-                    let now = self.clock.now();
-                    self.core.handle_timeout(now);
-                }
+                () = self.next_fact(inbox) => {}
             }
             self.fulfil();
         }
@@ -144,19 +138,24 @@ impl Actor {
         self.core.set_connect(self.clock.now(), false);
         self.fulfil();
         while !self.rooms.is_empty() {
-            let deadline = self.deadline();
-            tokio::select! {
-                Some((socket, heard)) = inbox.recv() => self.hear(socket, heard),
-                Some(answer) = self.answers.join_next() => self.take(answer),
-                () = sleep_until(deadline) => {
-                    let now = self.clock.now();
-                    self.core.handle_timeout(now);
-                }
-            }
+            self.next_fact(inbox).await;
             self.fulfil();
         }
         // Answers that nobody needs may still hold the store.
         while self.answers.join_next().await.is_some() {}
+    }
+
+    /// Waits for a fact that is no command, and tells the core. Dropped before its end it has taken none.
+    async fn next_fact(&mut self, inbox: &mut Inbox) {
+        let deadline = self.deadline();
+        tokio::select! {
+            Some((socket, heard)) = inbox.recv() => self.hear(socket, heard),
+            Some(answer) = self.answers.join_next() => self.take(answer),
+            () = sleep_until(deadline) => {
+                let now = self.clock.now();
+                self.core.handle_timeout(now);
+            }
+        }
     }
 
     fn obey(&mut self, command: Command) {
