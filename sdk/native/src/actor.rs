@@ -16,7 +16,7 @@ use crate::store::Store;
 use hither_core::status::{Connection, Local, Presence, Server, Status};
 use hither_core::storage::{StorageError, StorageErrorKind, Stored};
 use hither_core::time::Millis;
-use hither_core::{BatchId, Client as Core, Event, OpenError, OpenOptions, RoomId, Wish};
+use hither_core::{BatchId, Client as Core, Config, Event, OpenError, OpenOptions, RoomId, Wish};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,12 +41,6 @@ pub(crate) enum Command {
     Ask(Ask),
     CloseRoom { room: RoomId, reply: oneshot::Sender<()> },
     Close { reply: oneshot::Sender<()> },
-}
-
-pub(crate) struct Config {
-    pub(crate) name: String,
-    pub(crate) seed: u64,
-    pub(crate) connect: bool,
 }
 
 struct Actor {
@@ -74,6 +68,7 @@ enum Answer {
     Stored(BatchId, Result<(), StorageError>),
 }
 
+/// The task's whole life. The clock is its own: what `config` says of the time does not count.
 pub(crate) async fn run(
     config: Config,
     request: Request,
@@ -82,12 +77,7 @@ pub(crate) async fn run(
 ) {
     let (heard, mut inbox) = socket::inbox();
     let clock = Clock::new();
-    let core = Core::new(hither_core::Config {
-        name: config.name,
-        seed: config.seed,
-        connect: config.connect,
-        now: clock.now(),
-    });
+    let core = Core::new(Config { now: clock.now(), ..config });
     let mut actor = Actor {
         core,
         clock,

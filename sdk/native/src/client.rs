@@ -7,7 +7,7 @@ use crate::socket;
 pub use crate::store::OpenFileError;
 use crate::store::{FileStore, MemoryStore, Store};
 use hither_core::status::Connection;
-use hither_core::{Hint, OpenOptions};
+use hither_core::{Config, Hint, OpenOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -167,7 +167,7 @@ impl Builder {
             }
         };
         let (commands, queue) = mpsc::channel(COMMANDS);
-        let config = actor::Config { name: self.name, seed, connect: self.connect };
+        let config = Config { name: self.name, seed, connect: self.connect, ..Config::default() };
         tokio::spawn(actor::run(config, request, store, queue));
         Ok(Client { commands })
     }
