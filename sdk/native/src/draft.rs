@@ -123,7 +123,7 @@ impl<'a> Draft<'a> {
         let path = path.into_path();
         let (node, shape) = self.container(&path)?;
         match shape {
-            Shape::List => Ok(self.slots(node).iter().map(|slots| slots.len()).sum()),
+            Shape::List => Ok(self.list_len(node)),
             Shape::Text => Ok(*self.text_len(node)),
             Shape::Map => Err(wrong_kind(&path, Shape::Map, "list or text")),
         }
@@ -134,41 +134,32 @@ impl<'a> Draft<'a> {
     /// Puts a value at a path: under a name of a map, or in the place of a list's item. Containers inside the value
     /// become shared.
     pub fn set(&mut self, path: impl IntoPath, value: impl Into<Value>) -> Result<(), ChangeError> {
-        let path = path.into_path();
-        let Some((parent, last)) = path.split_last() else {
-            return Err(wrong_kind(&path, Shape::Map, "place in a container"));
-        };
-        let (node, shape) = self.container(&parent)?;
-        match shape {
-            Shape::Map => {
-                self.names(node).insert(last.to_owned());
-                self.ops.push(Op::MapSet { node, key: last.to_owned(), value: value.into() });
-                Ok(())
-            }
-            Shape::List => {
-                let index = self.place(node, &parent, last)?;
-                self.splice_list(node, &parent, index, 1, vec![value.into()])
-            }
-            Shape::Text => Err(wrong_kind(&parent, shape, "map or list")),
-        }
+        self.replace(&path.into_path(), Some(value.into()))
     }
 
     /// Takes away what is at a path: an entry of a map (nothing happens if there is none) or an item of a list.
     pub fn remove(&mut self, path: impl IntoPath) -> Result<(), ChangeError> {
-        let path = path.into_path();
+        self.replace(&path.into_path(), None)
+    }
+
+    fn replace(&mut self, path: &Path, value: Option<Value>) -> Result<(), ChangeError> {
         let Some((parent, last)) = path.split_last() else {
-            return Err(wrong_kind(&path, Shape::Map, "place in a container"));
+            return Err(wrong_kind(path, Shape::Map, "place in a container"));
         };
         let (node, shape) = self.container(&parent)?;
         match shape {
             Shape::Map => {
                 self.names(node).insert(last.to_owned());
-                self.ops.push(Op::MapDelete { node, key: last.to_owned() });
+                let key = last.to_owned();
+                self.ops.push(match value {
+                    Some(value) => Op::MapSet { node, key, value },
+                    None => Op::MapDelete { node, key },
+                });
                 Ok(())
             }
             Shape::List => {
                 let index = self.place(node, &parent, last)?;
-                self.splice_list(node, &parent, index, 1, Vec::new())
+                self.splice_list(node, &parent, index, 1, value.into_iter().collect())
             }
             Shape::Text => Err(wrong_kind(&parent, shape, "map or list")),
         }
@@ -178,7 +169,7 @@ impl<'a> Draft<'a> {
     pub fn push(&mut self, path: impl IntoPath, value: impl Into<Value>) -> Result<(), ChangeError> {
         let path = path.into_path();
         let node = self.container_of(&path, Shape::List)?;
-        let end = self.slots(node).iter().map(|slots| slots.len()).sum();
+        let end = self.list_len(node);
         self.splice_list(node, &path, end, 0, vec![value.into()])
     }
 
@@ -267,7 +258,7 @@ impl<'a> Draft<'a> {
 
     /// A segment as the place of an item that is in the list.
     fn place(&mut self, node: Node, list: &Path, segment: &str) -> Result<u32, ChangeError> {
-        let length = self.slots(node).iter().map(|slots| slots.len()).sum();
+        let length = self.list_len(node);
         list_index(segment)
             .filter(|&index| index < length)
             .ok_or_else(|| no_place(list, segment.to_owned(), length))
@@ -323,6 +314,10 @@ impl<'a> Draft<'a> {
             Touched::List(slots) => slots,
             _ => unreachable!("a container keeps its kind within a draft"),
         }
+    }
+
+    fn list_len(&mut self, node: Node) -> u32 {
+        self.slots(node).iter().map(Slots::len).sum()
     }
 
     fn text_len(&mut self, node: Node) -> &mut u32 {

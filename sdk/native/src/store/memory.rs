@@ -2,7 +2,7 @@
 //! means until the client is gone.
 
 use super::Store;
-use hither_core::storage::{StorageError, Stored, Write};
+use hither_core::storage::{RowKey, StorageError, Stored, Write};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,8 +14,8 @@ pub(crate) struct MemoryStore {
 #[derive(Default, Clone)]
 struct Rows {
     meta: Option<Vec<u8>>,
-    updates: BTreeMap<hither_core::storage::RowKey, Vec<u8>>,
-    outbox: BTreeMap<hither_core::storage::RowKey, Vec<u8>>,
+    updates: BTreeMap<RowKey, Vec<u8>>,
+    outbox: BTreeMap<RowKey, Vec<u8>>,
 }
 
 impl Store for MemoryStore {
