@@ -61,8 +61,7 @@ impl World {
             let Some(wire) = self.wires.get_mut(&id).filter(|wire| wire.has_relay) else { continue };
             if is_silent {
                 // The whole machine went: nobody is left to say so.
-                wire.up.is_lost = true;
-                wire.down.is_lost = true;
+                wire.fall_silent();
                 wire.has_relay = false;
             } else {
                 self.relay_hangs_up(id, None, "connection reset".into());

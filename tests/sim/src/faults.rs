@@ -166,8 +166,7 @@ impl World {
         for id in wires {
             match self.wires.get_mut(&id) {
                 Some(wire) if is_silent => {
-                    wire.up.is_lost = true;
-                    wire.down.is_lost = true;
+                    wire.fall_silent();
                 }
                 _ => self.cut(id),
             }

@@ -3,6 +3,7 @@
 use crate::{
     disk::{Disk, unpack},
     network::Wire,
+    node::Node,
     tab::Tab,
     workload::SEEDED,
     world::{Event, Stage, World},
@@ -15,7 +16,6 @@ use hither_core::{
 use hither_protocol::contents::Contents;
 use hither_protocol::ids::RoomName;
 use hither_protocol::scan::{Scan, scan};
-use std::collections::VecDeque;
 
 /// How long everybody may take to agree: half-open wires are given up within 25 s, backoff takes at most 30 s, a
 /// disk that failed often is tried again within a minute, a frozen tab is thawed at once.
@@ -57,8 +57,7 @@ impl World {
             disk.slow_until = 0;
         }
         self.start_relay();
-        for (cell, room) in self.node.as_ref().map(|node| node.cells()).unwrap_or_default() {
-            let _ = cell;
+        for (_, room) in self.node.as_ref().map(Node::cells).unwrap_or_default() {
             self.hint(&room);
         }
         for wire in self.wires.values_mut() {
@@ -118,15 +117,7 @@ impl World {
                 self.note(|| "---- a newcomer".to_owned());
                 self.stage = Stage::Newcomer { since };
                 self.disks.push(Disk::default());
-                self.tabs.push(Tab {
-                    disk: self.disks.len() - 1,
-                    clock: 1_700_000_000_000,
-                    life: 0,
-                    session: None,
-                    frozen_until: 0,
-                    inbox: VecDeque::new(),
-                    offline_until: 0,
-                });
+                self.tabs.push(Tab::new(self.disks.len() - 1));
                 let newcomer = self.tabs.len() - 1;
                 self.start_tab(newcomer);
                 let rooms = self.tabs[newcomer].session.as_ref().map(|session| session.rooms.keys().copied());

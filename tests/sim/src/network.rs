@@ -1,14 +1,16 @@
 //! Wires: connections with a latency, in order in each direction, until something cuts them or they fall silent.
 
 use crate::{
-    node::Node,
     tab::Fact,
     wiretap::{Noticed, Wiretap},
     world::{Event, World},
 };
 use bytes::Bytes;
 use hither_core::SocketId;
-use hither_protocol::frames::{ClientFrame, RelayFrame};
+use hither_protocol::{
+    frames::{ClientFrame, RelayFrame},
+    scan::scan,
+};
 
 /// Bytes that vanish into a dead peer's direction before its kernel takes no more.
 const KERNEL_BYTES: usize = 4_096;
@@ -41,6 +43,14 @@ pub(crate) struct Pipe {
     pub(crate) is_lost: bool,
     /// When the last message arrives.
     last: u64,
+}
+
+impl Wire {
+    /// Nothing arrives any more, and nobody is told.
+    pub(crate) fn fall_silent(&mut self) {
+        self.up.is_lost = true;
+        self.down.is_lost = true;
+    }
 }
 
 impl World {
@@ -137,7 +147,7 @@ impl World {
             Err(what) => return self.fail(format!("wire {id}: {what}")),
         };
         let tab = wire.tab;
-        self.note(|| format!("tab {tab} → relay {}", frames.iter().map(show).collect::<String>()));
+        self.note(|| format!("tab {tab} → relay {}", frames.iter().map(show_client).collect::<String>()));
         let is_full = |frame: &ClientFrame| matches!(frame, ClientFrame::Push { update, .. } if update.len() > self.options.max_update * 3 / 4);
         if frames.iter().any(is_full) {
             self.count("pushes as large as the relay takes");
@@ -182,7 +192,7 @@ impl World {
             {
                 return;
             }
-            let Some(message) = self.node.as_mut().and_then(|node| Node::take_message(node, id)) else {
+            let Some(message) = self.node.as_mut().and_then(|node| node.take_message(id)) else {
                 return;
             };
             let bytes = message.len();
@@ -269,8 +279,7 @@ impl World {
     /// Cuts a wire: what is under way is lost, and both ends hear of it soon.
     pub(crate) fn cut(&mut self, id: u64) {
         let Some(wire) = self.wires.get_mut(&id) else { return };
-        wire.up.is_lost = true;
-        wire.down.is_lost = true;
+        wire.fall_silent();
         let (tab, life, socket) = (wire.tab, wire.life, wire.socket);
         let (had_tab, had_relay) = (wire.has_tab, wire.has_relay);
         self.wires.remove(&id);
@@ -298,14 +307,13 @@ impl World {
     }
 }
 
-fn show(frame: &hither_protocol::frames::ClientFrame) -> String {
-    use hither_protocol::frames::ClientFrame::{Join, Push};
+fn show_client(frame: &ClientFrame) -> String {
     match frame {
-        Push { channel, n, update } => {
-            let held = hither_protocol::scan::scan(update).map(|scan| (scan.inserts, scan.deletes));
+        ClientFrame::Push { channel, n, update } => {
+            let held = scan(update).map(|scan| (scan.inserts, scan.deletes));
             format!("[Push {channel} n {n}, {} bytes {held:?}] ", update.len())
         }
-        Join { room, cursor, .. } => format!(
+        ClientFrame::Join { room, cursor, .. } => format!(
             "[Join {room} {}] ",
             match cursor {
                 Some(cursor) => format!("at {} of {:.4}", cursor.seq, cursor.epoch.to_string()),

@@ -80,8 +80,7 @@ impl World {
             if self.chance(4) {
                 // The device lost its power: nobody says goodbye.
                 if let Some(wire) = self.wires.get_mut(&wire) {
-                    wire.up.is_lost = true;
-                    wire.down.is_lost = true;
+                    wire.fall_silent();
                 }
             }
             self.hang_up(wire);
@@ -198,8 +197,7 @@ impl World {
         let Some(state) = session.core.state(room) else { return };
         let mut author = workload::Author { rng, has_long_texts: self.options.has_long_texts };
         let ops = workload::edit(&mut author, &state, |path| session.core.node(room, path));
-        let bytes: usize = ops.len();
-        self.note(|| format!("tab {tab} edits {room:?}: {bytes} ops {:.200}", format!("{ops:?}")));
+        self.note(|| format!("tab {tab} edits {room:?}: {} ops {:.200}", ops.len(), format!("{ops:?}")));
         self.change(tab, room, None, |core, now| core.change(now, room, &ops));
     }
 
@@ -277,9 +275,10 @@ impl World {
 
     /// A fact on its way to a tab: it waits if the tab is frozen.
     pub(crate) fn bring(&mut self, tab: usize, life: u64, fact: Fact) {
-        let is_frozen = self.tabs[tab].frozen_until > self.now || !self.tabs[tab].inbox.is_empty();
         if self.tabs[tab].life != life || self.tabs[tab].session.is_none() {
-        } else if is_frozen {
+            return;
+        }
+        if self.tabs[tab].frozen_until > self.now || !self.tabs[tab].inbox.is_empty() {
             self.tabs[tab].inbox.push_back(fact);
         } else {
             self.hear(tab, fact);

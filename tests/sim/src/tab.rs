@@ -73,6 +73,19 @@ pub(crate) struct OpenRoom {
 }
 
 impl Tab {
+    /// A tab that has not lived yet.
+    pub(crate) fn new(disk: usize) -> Tab {
+        Tab {
+            disk,
+            clock: 1_700_000_000_000,
+            life: 0,
+            session: None,
+            frozen_until: 0,
+            inbox: VecDeque::new(),
+            offline_until: 0,
+        }
+    }
+
     pub(crate) fn now(&self, world: u64) -> Millis {
         Millis((self.clock + world as i64) as u64)
     }

@@ -117,17 +117,7 @@ pub(crate) enum Stage {
 impl World {
     pub(crate) fn new(options: Options) -> World {
         let rng = Rng::with_seed(options.seed);
-        let tabs = (0..options.tabs)
-            .map(|index| Tab {
-                disk: index % options.disks,
-                clock: 1_700_000_000_000,
-                life: 0,
-                session: None,
-                frozen_until: 0,
-                inbox: Default::default(),
-                offline_until: 0,
-            })
-            .collect();
+        let tabs = (0..options.tabs).map(|index| Tab::new(index % options.disks)).collect();
         let disks = (0..options.disks).map(|_| Disk::default()).collect();
         let mut world = World {
             rng,
