@@ -183,6 +183,11 @@ export class Mirror {
 		const key = reader.string();
 		this.#own(node);
 		this.#removeChild(node, key);
+		this.#readEntry(node, key, reader);
+	}
+
+	/** Puts a value under a key that has no container. */
+	#readEntry(node: MapNode, key: string, reader: PacketReader): void {
 		const read = this.#read(reader, node, key);
 		if (isMirrorNode(read)) {
 			node.children ??= new Map();
@@ -282,17 +287,7 @@ export class Mirror {
 
 	#readMap(id: number, reader: PacketReader, parent: MapNode | ListNode, slot: string | number): MapNode {
 		const node = this.#register(new MapNode(id, {}), parent, slot);
-		for (let left = reader.number(); left > 0; left--) {
-			const key = reader.string();
-			const read = this.#read(reader, node, key);
-			if (isMirrorNode(read)) {
-				node.children ??= new Map();
-				node.children.set(key, read);
-				put(node.value, key, read.value);
-			} else {
-				put(node.value, key, read);
-			}
-		}
+		for (let left = reader.number(); left > 0; left--) this.#readEntry(node, reader.string(), reader);
 		return node;
 	}
 
