@@ -243,7 +243,7 @@ export class HitherClient implements Client {
 		}
 		opened.handle(kind, payload);
 		if (kind === "status") this.#setConnection((payload as RoomStatus).connection);
-		if (kind === "failed" || kind === "closed") this.#forget(opened, room);
+		if (kind === "closed") this.#forget(opened, room);
 	}
 
 	/** Something that is no one room's fault. */

@@ -25,7 +25,6 @@ export interface EngineOptions {
  * | status | {@link import("./status.js").RoomStatus} |
  * | presence | `{ self, others: [{ id, state }] }` |
  * | error | `{ code, message }` |
- * | failed | `{ code, message }`: the room could not be opened; there will be no `ready` |
  * | closed | nothing; the last word about a room |
  */
 export type Sink = (room: number, kind: string, payload: unknown) => void;

@@ -166,12 +166,11 @@ export class Opened {
 				if (others !== this.people.others) this.people = { self: this.people.self, others };
 				break;
 			}
-			case "error":
-				this.#errors.push(toError(payload));
+			case "error": {
+				const { code, message } = payload as { code: string; message: string };
+				this.#errors.push(new HitherError(code, message));
 				break;
-			case "failed":
-				this.end(toError(payload));
-				break;
+			}
 			case "closed":
 				this.end(new HitherError("closed", `the room "${this.name}" is closed`));
 				break;
@@ -227,9 +226,4 @@ export class Opened {
 			}
 		}
 	}
-}
-
-function toError(payload: unknown): HitherError {
-	const { code, message } = payload as { code: string; message: string };
-	return new HitherError(code, message);
 }

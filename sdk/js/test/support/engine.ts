@@ -31,6 +31,9 @@ export class FakeEngine implements Engine {
 	static latest: FakeEngine;
 
 	open(name: string, initial: Uint8Array): number {
+		if (FakeEngine.opening === "fails") {
+			throw Object.assign(new Error("the disk is gone"), { code: "disk" });
+		}
 		const handle = this.rooms.length + 1;
 		const room = new FakeRoom(name, initial, (kind, payload) => this.#sink(handle, kind, payload));
 		this.rooms.push(room);
@@ -38,8 +41,6 @@ export class FakeEngine implements Engine {
 			if (FakeEngine.opening === "loads") {
 				room.tell("ready", room.document.reset());
 				room.tell("status", ONLINE);
-			} else if (FakeEngine.opening === "fails") {
-				room.tell("failed", { code: "disk", message: "the disk is gone" });
 			}
 		});
 		return handle;
