@@ -231,7 +231,7 @@ export class HitherClient implements Client {
 	/** The sink. Runs inside the engine: changes what is known and leaves the app's code for later. */
 	#tell(room: number, kind: string, payload: unknown): void {
 		if (room < 0) {
-			this.#tellAll(payload as { code: string; message: string });
+			this.#crashed(crash((payload as { message: string }).message));
 			return;
 		}
 		const opened = this.#byHandle.get(room);
@@ -244,12 +244,6 @@ export class HitherClient implements Client {
 		opened.handle(kind, payload);
 		if (kind === "status") this.#setConnection((payload as RoomStatus).connection);
 		if (kind === "closed") this.#forget(opened, room);
-	}
-
-	/** Something that is no one room's fault. */
-	#tellAll({ code, message }: { code: string; message: string }): void {
-		if (code === "panic") this.#crashed(crash(message));
-		else for (const { opened } of this.#rooms.values()) opened.fail(new HitherError(code, message));
 	}
 
 	#crashed(error: HitherError): void {

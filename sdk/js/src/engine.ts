@@ -15,7 +15,7 @@ export interface EngineOptions {
 
 /**
  * @internal
- * What the engine tells, in order. Room -1 means that no room is at fault.
+ * What the engine tells, in order. Room -1 means that the engine itself has stopped: an `error`, its last word.
  *
  * | kind | payload |
  * |---|---|
