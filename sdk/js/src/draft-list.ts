@@ -339,9 +339,10 @@ const methods: Record<string, (this: unknown, ...values: unknown[]) => unknown> 
 
 function refuse(name: string, instead: string): (this: unknown) => never {
 	return function (this: unknown) {
-		throw new HitherError(
+		throw listOf(this).fail(
 			"bad-edit",
-			`${listOf(this).path.replace(/^\./, "")}: ${name}() would replace every item and lose what others do to them at the same time; ${instead}`,
+			"",
+			`${name}() would replace every item and lose what others do to them at the same time; ${instead}`,
 		);
 	};
 }

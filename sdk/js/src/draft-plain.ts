@@ -1,7 +1,7 @@
 /** A read-only view of plain JSON in the state: another Yjs client stored it as one value, which is replaced as a whole. */
 
-import type { Path } from "./draft.js";
-import { HitherError } from "./error.js";
+import { errorAt, type Path } from "./draft.js";
+import type { HitherError } from "./error.js";
 
 class PlainView implements ProxyHandler<object> {
 	readonly #value: object;
@@ -48,10 +48,10 @@ class PlainView implements ProxyHandler<object> {
 	}
 
 	#refusal(): HitherError {
-		const path = this.#path().replace(/^\./, "");
-		return new HitherError(
+		return errorAt(
 			"bad-edit",
-			`${path}: another client stored this as one plain value, which cannot be edited inside; assign a new value to it`,
+			this.#path(),
+			"another client stored this as one plain value, which cannot be edited inside; assign a new value to it",
 		);
 	}
 }

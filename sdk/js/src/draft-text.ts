@@ -1,6 +1,5 @@
 /** A collaborative text inside a draft. The app's function holds this very object. */
 import { DraftNode, FRESH, type Session } from "./draft.js";
-import { HitherError } from "./error.js";
 import type { LongText } from "./long-text.js";
 import { OP, type PacketWriter, VALUE, wellFormed } from "./packet.js";
 import { type Pieces, Splices } from "./splices.js";
@@ -62,9 +61,10 @@ export class TextDraft extends DraftNode implements DraftText {
 		this.session.check();
 		const old = this.#content;
 		if (!isPosition(index) || !isPosition(count) || index + count > old.length) {
-			throw new HitherError(
+			throw this.fail(
 				"bad-edit",
-				`${this.path.replace(/^\./, "")}: ${count} characters at ${index} are not inside a text of ${old.length}`,
+				"",
+				`${count} characters at ${index} are not inside a text of ${old.length}`,
 			);
 		}
 		// Half of a surrogate pair cannot be stored: an edit that cuts one takes the whole pair and puts back what is left.

@@ -122,8 +122,7 @@ export abstract class DraftNode {
 
 	/** Puts an error at a place inside this node. */
 	fail(code: string, step: string, problem: string): HitherError {
-		const path = (this.path + step).replace(/^\./, "");
-		return new HitherError(code, path === "" ? problem : `${path}: ${problem}`);
+		return errorAt(code, this.path + step, problem);
 	}
 
 	protected adopt(entry: Entry): void {
@@ -272,9 +271,14 @@ export function stepTo(key: string): string {
 	return /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
+/** An error at a place, as {@link stepTo} names it; the root has no name. */
+export function errorAt(code: string, path: string, problem: string): HitherError {
+	const where = path.replace(/^\./, "");
+	return new HitherError(code, where === "" ? problem : `${where}: ${problem}`);
+}
+
 function bad(path: Path, problem: string): HitherError {
-	const where = path().replace(/^\./, "");
-	return new HitherError("bad-value", where === "" ? problem : `${where}: ${problem}`);
+	return errorAt("bad-value", path(), problem);
 }
 
 // Objects of another realm (an iframe) have another Object.prototype, whose own prototype is null too.
