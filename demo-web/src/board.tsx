@@ -2,6 +2,7 @@
 import { useMemo, useRef, useState } from "react";
 import { useAnnounce } from "./announcer.tsx";
 import { Card } from "./card.tsx";
+import { counted } from "./counted.ts";
 import { type CardDrag, useCardDrag } from "./drag.ts";
 import { addCard, addList, type ListView, listsOf, moveCard, removeList, renameList } from "./model.ts";
 import { type BoardRoom, useBoard } from "./room.ts";
@@ -55,7 +56,7 @@ function List({ room, list, lists, moving, editors }: ListProps) {
 			className={drag?.listId === list.id ? "list is-target" : "list"}
 			data-list={list.id}
 			data-anchor={`list:${list.id}`}
-			aria-label={`${list.title}, ${list.cards.length === 1 ? "1 card" : `${list.cards.length} cards`}`}
+			aria-label={`${list.title}, ${counted(list.cards.length, "card")}`}
 		>
 			<ListHeader room={room} list={list} lists={lists} />
 			<ul className="cards">
@@ -88,10 +89,9 @@ function ListHeader({ room, list, lists }: { room: BoardRoom; list: ListView; li
 		announce(`List “${list.title}” deleted.`);
 	};
 	if (asking) {
-		const many = list.cards.length === 1 ? "1 card" : `${list.cards.length} cards`;
 		return (
 			<div className="list-header is-asking" role="alertdialog" aria-label={`Delete list ${list.title}`}>
-				<span>Delete with {many}?</span>
+				<span>Delete with {counted(list.cards.length, "card")}?</span>
 				<button type="button" className="danger" onClick={remove}>
 					Delete
 				</button>

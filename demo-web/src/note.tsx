@@ -1,6 +1,7 @@
 /** The shared note: one text for everybody, edited by the character. */
 import { type CSSProperties, useState } from "react";
 import type { Editor } from "./board.tsx";
+import { counted } from "./counted.ts";
 import { useFocusOf } from "./presence.tsx";
 import { type BoardRoom, useBoard } from "./room.ts";
 import { SharedTextArea } from "./shared-text-area.tsx";
@@ -22,7 +23,7 @@ export function Note({ room, editor }: { room: BoardRoom; editor: Editor | undef
 						{editor.name} is writing
 					</span>
 				) : (
-					<span className="count">{words === 1 ? "1 word" : `${words} words`}</span>
+					<span className="count">{counted(words, "word")}</span>
 				)}
 			</div>
 			<SharedTextArea

@@ -1,5 +1,6 @@
 /** What the room's status means for the person in front of it: two lights and a sentence. */
 import type { RoomStatus } from "hither";
+import { counted } from "./counted.ts";
 
 /** good: nothing to wait for · busy: on its way · waiting: will go on by itself · bad: somebody has to do something */
 export type Tone = "good" | "busy" | "waiting" | "bad";
@@ -43,18 +44,15 @@ function deviceWords(local: RoomStatus["local"]): Words["device"] {
 
 function relayWords({ connection, server }: RoomStatus): Words["relay"] {
 	if (server.state === "refused") return { tone: "bad", text: `refused a change: ${server.message}` };
-	const waiting = server.state === "pending" ? `${count(server.count)} waiting` : null;
+	const unsent = server.state === "pending" ? counted(server.count, "change") : null;
 	switch (connection.state) {
 		case "online":
-			return waiting
-				? { tone: "busy", text: `sending ${count(pending(server))}` }
-				: { tone: "good", text: "saved" };
+			return unsent ? { tone: "busy", text: `sending ${unsent}` } : { tone: "good", text: "saved" };
 		case "connecting":
-			return { tone: "busy", text: waiting ? `connecting, ${waiting}` : "connecting" };
+			return { tone: "busy", text: unsent ? `connecting, ${unsent} waiting` : "connecting" };
 		case "waiting":
-			return { tone: "waiting", text: waiting ?? "not connected" };
 		case "offline":
-			return { tone: "waiting", text: waiting ?? "not connected" };
+			return { tone: "waiting", text: unsent ? `${unsent} waiting` : "not connected" };
 		case "needs-auth":
 		case "denied":
 			return { tone: "bad", text: `no access: ${connection.reason}` };
@@ -76,14 +74,6 @@ function headline(
 	if (device.tone === "busy") return "Saving";
 	if (connection.state === "offline") return "Offline, saved on this device";
 	return connection.state === "waiting" ? "Waiting for the relay" : "Connecting";
-}
-
-function pending(server: RoomStatus["server"]): number {
-	return server.state === "pending" ? server.count : 0;
-}
-
-function count(changes: number): string {
-	return changes === 1 ? "1 change" : `${changes} changes`;
 }
 
 function worse(a: Tone, b: Tone): Tone {
