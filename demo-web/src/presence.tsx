@@ -8,19 +8,19 @@ import { createContext, type ReactNode, use, useCallback, useEffect, useMemo, us
 import { isProfile, type Profile } from "./profile.ts";
 import type { BoardRoom } from "./room.ts";
 
-export interface Pointer {
+// Types, not interfaces: only types fit what presence may carry without an index signature.
+export type Pointer = {
 	/** The `data-anchor` of what is below the pointer. */
 	readonly anchor: string;
 	/** Fractions of that element's width and height. */
 	readonly x: number;
 	readonly y: number;
-}
+};
 
-// A type, not an interface: only types fit what presence may carry without an index signature.
 export type Person = {
 	readonly name: string;
 	readonly hue: number;
-	readonly pointer: { readonly anchor: string; readonly x: number; readonly y: number } | null;
+	readonly pointer: Pointer | null;
 	/** The id of the card that is open for editing, or "note". */
 	readonly focus: string | null;
 };
