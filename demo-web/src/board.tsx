@@ -137,63 +137,72 @@ function ListHeader({ room, list, lists }: { room: BoardRoom; list: ListView; li
 }
 
 function NewCard({ room, list, lists }: { room: BoardRoom; list: ListView; lists: readonly ListView[] }) {
-	const [content, setContent] = useState("");
 	const announce = useAnnounce();
 	return (
-		<form
+		<AddForm
 			className="new-card"
-			onSubmit={(event) => {
-				event.preventDefault();
-				const wanted = content.trim();
-				if (!wanted) return;
+			placeholder="Add a card"
+			label={`Add a card to ${list.title}`}
+			maxLength={500}
+			onAdd={(wanted) => {
 				room.change((draft) => {
 					addCard(draft, lists, list.id, wanted);
 				});
 				announce(`Card “${wanted.slice(0, 60)}” added to ${list.title}.`);
+			}}
+		/>
+	);
+}
+
+function NewList({ room, lists }: { room: BoardRoom; lists: readonly ListView[] }) {
+	const announce = useAnnounce();
+	return (
+		<AddForm
+			className="new-list"
+			placeholder="Add a list"
+			label="Add a list"
+			maxLength={60}
+			onAdd={(wanted) => {
+				room.change((draft) => {
+					addList(draft, lists, wanted);
+				});
+				announce(`List “${wanted}” added.`);
+			}}
+		/>
+	);
+}
+
+interface AddFormProps {
+	className: string;
+	placeholder: string;
+	label: string;
+	maxLength: number;
+	onAdd: (wanted: string) => void;
+}
+
+/** A field for the words of something new, and the button that adds it. */
+function AddForm({ className, placeholder, label, maxLength, onAdd }: AddFormProps) {
+	const [content, setContent] = useState("");
+	const wanted = content.trim();
+	return (
+		<form
+			className={className}
+			onSubmit={(event) => {
+				event.preventDefault();
+				if (!wanted) return;
+				onAdd(wanted);
 				setContent("");
 			}}
 		>
 			<input
 				value={content}
 				onChange={(event) => setContent(event.currentTarget.value)}
-				placeholder="Add a card"
-				aria-label={`Add a card to ${list.title}`}
-				maxLength={500}
+				placeholder={placeholder}
+				aria-label={label}
+				maxLength={maxLength}
 				enterKeyHint="done"
 			/>
-			<button type="submit" className="plain" disabled={!content.trim()}>
-				Add
-			</button>
-		</form>
-	);
-}
-
-function NewList({ room, lists }: { room: BoardRoom; lists: readonly ListView[] }) {
-	const [title, setTitle] = useState("");
-	const announce = useAnnounce();
-	return (
-		<form
-			className="new-list"
-			onSubmit={(event) => {
-				event.preventDefault();
-				const wanted = title.trim();
-				if (!wanted) return;
-				room.change((draft) => {
-					addList(draft, lists, wanted);
-				});
-				announce(`List “${wanted}” added.`);
-				setTitle("");
-			}}
-		>
-			<input
-				value={title}
-				onChange={(event) => setTitle(event.currentTarget.value)}
-				placeholder="Add a list"
-				aria-label="Add a list"
-				maxLength={60}
-				enterKeyHint="done"
-			/>
-			<button type="submit" className="plain" disabled={!title.trim()}>
+			<button type="submit" className="plain" disabled={!wanted}>
 				Add
 			</button>
 		</form>
