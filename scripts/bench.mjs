@@ -13,7 +13,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { leaveOnSignals, root, run } from "./command.mjs";
-import { ensure, targetFolder } from "./steps.mjs";
+import { ensureOrExit, targetFolder } from "./steps.mjs";
 
 const Y_SWEET = "0.9.1";
 
@@ -29,7 +29,7 @@ const amount = values.quick ? "quick" : "full";
 const parts = values.only.split(",");
 
 leaveOnSignals();
-await ensure(["package", "relay", "chromium"]);
+await ensureOrExit(["package", "relay", "chromium"]);
 const target = await targetFolder();
 const out = values.out ?? join(target, "bench");
 mkdirSync(out, { recursive: true });

@@ -1,13 +1,6 @@
 // npm run build: everything that `npm start` would build, without starting anything.
-import { endAll, leaveOnSignals } from "./command.mjs";
-import { red } from "./progress.mjs";
-import { ensure } from "./steps.mjs";
+import { leaveOnSignals } from "./command.mjs";
+import { ensureOrExit } from "./steps.mjs";
 
 leaveOnSignals();
-try {
-	await ensure(["demo", "relay"]);
-} catch (error) {
-	endAll();
-	console.error(`\n${error.output ?? ""}\n${red(error.message)}`);
-	process.exit(1);
-}
+await ensureOrExit(["demo", "relay"]);

@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { endAll, leaveOnSignals, root, whenTold } from "./command.mjs";
+import { leaveOnSignals, root, whenTold } from "./command.mjs";
 import { bold, dim, red } from "./progress.mjs";
-import { ensure, targetFolder, version } from "./steps.mjs";
+import { ensureOrExit, targetFolder, version } from "./steps.mjs";
 
 const USAGE = `npm start -- [--port N] [--host ADDRESS] [--store STORE] [-- RELAY OPTIONS]
 
@@ -122,13 +122,7 @@ if (taken === "EADDRINUSE") {
 	process.exit(1);
 }
 console.log(bold(`hither ${version()}`));
-try {
-	await ensure(["demo", "relay"]);
-} catch (error) {
-	endAll();
-	console.error(`\n${error.output ?? ""}\n${red(error.message)}`);
-	process.exit(1);
-}
+await ensureOrExit(["demo", "relay"]);
 // From here on a signal is for the relay, which says goodbye to its clients first.
 stayed();
 await startRelay(options);

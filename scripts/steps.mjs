@@ -5,9 +5,9 @@
 //   rust ──► relay | binaries         (release for use, the test profile for tests)
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { root, run } from "./command.mjs";
+import { endAll, root, run } from "./command.mjs";
 import { packForDemo } from "./pack.mjs";
-import { begin } from "./progress.mjs";
+import { begin, red } from "./progress.mjs";
 import { hashOf, isFresh, setStamp } from "./stamp.mjs";
 import { checkNode, ensureChromium, ensureFirefox, ensureRust, ensureWebkit } from "./tools.mjs";
 
@@ -121,6 +121,17 @@ export async function ensure(names) {
 		if (!done.has(name)) done.set(name, await attempt(STEPS[name]));
 		const error = done.get(name);
 		if (error) throw error;
+	}
+}
+
+/** The same for a program that is nothing without them: it ends with what went wrong. */
+export async function ensureOrExit(names) {
+	try {
+		await ensure(names);
+	} catch (error) {
+		endAll();
+		console.error(`\n${error.output ?? ""}\n${red(error.message)}`);
+		process.exit(1);
 	}
 }
 
