@@ -93,8 +93,6 @@ export class HitherClient implements Client {
 	readonly #load: LoadEngine;
 	readonly #rooms = new Map<string, Held>();
 	readonly #byHandle = new Map<number, Opened>();
-	/** Events of rooms whose handle is not known yet. */
-	readonly #early = new Map<number, [kind: string, payload: unknown][]>();
 	readonly #watchers = new Watchers();
 	readonly #rounds = new Rounds(() => this.#watchers.tell());
 	#status: ClientStatus = IDLE;
@@ -194,8 +192,6 @@ export class HitherClient implements Client {
 			held.handle = handle;
 			opened.attach(engine, handle);
 			this.#byHandle.set(handle, opened);
-			for (const [kind, payload] of this.#early.get(handle) ?? []) this.#tell(handle, kind, payload);
-			this.#early.delete(handle);
 		} catch (thrown) {
 			if (this.#rooms.get(opened.name) === held) this.#rooms.delete(opened.name);
 			opened.end(fromEngine(thrown));
@@ -235,12 +231,7 @@ export class HitherClient implements Client {
 			return;
 		}
 		const opened = this.#byHandle.get(room);
-		if (opened === undefined) {
-			const early = this.#early.get(room) ?? [];
-			early.push([kind, payload]);
-			this.#early.set(room, early);
-			return;
-		}
+		if (opened === undefined) return;
 		opened.handle(kind, payload);
 		if (kind === "status") this.#setConnection((payload as RoomStatus).connection);
 		if (kind === "closed") this.#forget(opened, room);

@@ -31,7 +31,7 @@ export type Sink = (room: number, kind: string, payload: unknown) => void;
 
 /** @internal */
 export interface Engine {
-	/** Returns the room's handle; its events come later. */
+	/** Returns the room's handle; its events come later, when the caller has let go. */
 	open(name: string, initial: Uint8Array): number;
 	/**
 	 * Applies one packet of operations as one transaction; the packet is free again when this returns. Gives the number of
