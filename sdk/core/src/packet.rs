@@ -62,11 +62,7 @@ impl PacketWriter {
         if self.body.is_empty() {
             return Vec::new();
         }
-        let mut packet = Vec::with_capacity(4 + self.text.len() + self.body.len());
-        packet.extend_from_slice(&(self.text.len() as u32).to_le_bytes());
-        packet.extend_from_slice(self.text.as_bytes());
-        packet.extend_from_slice(&self.body);
-        packet
+        [&(self.text.len() as u32).to_le_bytes()[..], self.text.as_bytes(), &self.body].concat()
     }
 
     /// Everything that `other` wrote, behind what is here.
@@ -189,19 +185,14 @@ impl PacketWriter {
 
 /// Two packets of operations as one, the first ones first.
 pub(crate) fn concat(first: Vec<u8>, second: Vec<u8>) -> Vec<u8> {
-    let parts = |packet: &[u8]| {
+    fn parts(packet: &[u8]) -> Option<(&[u8], &[u8])> {
         let (length, rest) = packet.split_first_chunk::<4>()?;
-        let (text, body) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        Some((text.to_vec(), body.to_vec()))
-    };
+        rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+    }
     match (parts(&first), parts(&second)) {
-        (Some((mut text, mut body)), Some((more_text, more_body))) => {
-            text.extend(more_text);
-            body.extend(more_body);
-            let mut packet = (text.len() as u32).to_le_bytes().to_vec();
-            packet.extend(text);
-            packet.extend(body);
-            packet
+        (Some((text, body)), Some((more_text, more_body))) => {
+            let length = (text.len() + more_text.len()) as u32;
+            [&length.to_le_bytes()[..], text, more_text, body, more_body].concat()
         }
         (Some(_), None) => first,
         (None, _) => second,
