@@ -170,15 +170,11 @@ impl RoomLog for MemoryLog {
 
     fn delete<'a>(&'a self, room: &'a RoomName) -> LogFuture<'a, bool> {
         Box::pin(async move {
-            Ok(match self.lock().get_mut(room) {
-                Some(life @ Life::Alive(_)) => {
-                    if let Life::Alive(log) = life {
-                        *life = Life::Dead(log.epoch);
-                    }
-                    true
-                }
-                Some(Life::Dead(_)) | None => false,
-            })
+            let mut rooms = self.lock();
+            let Some(Life::Alive(log)) = rooms.get(room) else { return Ok(false) };
+            let epoch = log.epoch;
+            rooms.insert(room.clone(), Life::Dead(epoch));
+            Ok(true)
         })
     }
 
