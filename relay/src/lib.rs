@@ -11,6 +11,7 @@
 //! | `doors` | what `hither.v1` and stock Yjs clients say, as facts of rooms |
 //! | [`yprotocol`] | the words of stock Yjs clients |
 //! | [`server`] | the listener with both doors, health and web pages |
+//! | `pages` | the web pages |
 //! | [`config`] | flags, environment and file |
 //! | [`limits`] | every limit with its arithmetic |
 //!

@@ -10,10 +10,12 @@
 //! | `outbox` | what the relay has not acknowledged |
 //! | `journal` | what is on its way to the disk |
 //! | `link` | the connection: backoff, heartbeats |
+//! | `outlet` | where all of these leave what they want done |
 //! | [`storage`] | rows and batches as data |
 //! | [`status`] | what is true about connection, disk and relay |
 //! | [`edit`], [`value`] | what applications write and read |
 //! | [`packet`] | both, as flat buffers |
+//! | [`sorted`] | a map that is a list in the order of its keys |
 //! | [`time`] | milliseconds |
 //!
 //! ```
