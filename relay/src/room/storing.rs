@@ -154,8 +154,13 @@ impl Room {
         self.compaction.bytes += bytes;
         self.watch_for_quiet(now);
         if first > before + 1 {
-            // Entries of another node stand in between: everybody reads them from the log.
+            // Entries of another node, or of an earlier room of this one, stand in between: everybody reads them from the
+            // log, and so does the room itself.
             self.send_live_members_reading(before);
+            if let Knowledge::Known(contents) = &mut self.knowledge {
+                let contents = std::mem::take(contents);
+                self.load(contents, before);
+            }
         }
         self.tell_batch(&batch, first);
         self.acknowledge_known();

@@ -317,6 +317,22 @@ fn a_push_that_adds_nothing_is_acknowledged_in_its_place_and_not_stored() {
     assert_eq!(hall.stored(), 2);
 }
 
+/// [P6] An append of a room that was given up may still happen when the next room of the name has read the head.
+#[test]
+fn entries_that_somebody_else_appended_are_known_when_they_turn_up() {
+    let mut hall = Hall::empty();
+    hall.joins(ALICE);
+    hall.joins(BOB);
+    hall.types(ALICE);
+    let late = vec![letter(50, 0), letter(50, 1)];
+    hall.log.append(&RoomName::new("hall").unwrap(), FRESH, late).now_or_never().unwrap().unwrap();
+    hall.types(ALICE);
+    assert_eq!(hall.ears(BOB), [Joined(Mode::Resumed, 0), Update(1), Update(2), Update(3), Update(4)]);
+    hall.pushes(BOB, letter(50, 1));
+    assert_eq!(hall.ears(BOB), [Ack(1, 4)]);
+    assert_eq!(hall.stored(), 4);
+}
+
 #[test]
 fn a_room_that_was_opened_again_still_knows_what_its_log_holds() {
     let mut hall = Hall::with(log_of(100), RoomLimits { page_bytes: 200, ..RoomLimits::default() });
