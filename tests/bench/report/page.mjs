@@ -220,8 +220,7 @@ generator write hand-made Yjs updates and hold no document; every receiver check
 is missing, and a run where that is not so has no figure. *Generator CPU* is the share of its processor that the generator used: below 0.9 it is not what
 limits; in the closed loop and where it is higher, deliveries per CPU second still count, since an idle server uses none.
 Hither stores on disk and syncs before it passes on (*file store*), except where *memory* is said. The bare broadcasts keep and check nothing.
-y-sweet is built by \`cargo install\` from crates.io, yrs-axum as its documentation shows it.
-Where y-sweet has no figure the generator did not hear from it what it waited for; why is not known yet, and says nothing of y-sweet.${absent()}
+y-sweet is built by \`cargo install\` from crates.io, yrs-axum as its documentation shows it.${absent()}
 ${serverPart()}
 ## Client, in Node
 

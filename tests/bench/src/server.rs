@@ -229,10 +229,12 @@ async fn launch((program, args): (PathBuf, Vec<String>)) -> Result<(Child, Strin
     } else {
         Command::new(program)
     };
-    let mut child =
-        command.args(&args).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
     // y-sweet is told its port; the others say which one they have.
-    if let Some(port) = args.iter().position(|arg| arg == "--port").and_then(|at| args.get(at + 1)) {
+    let port = args.iter().position(|arg| arg == "--port").and_then(|at| args.get(at + 1));
+    // y-sweet writes a log there, and would stand still as soon as nobody reads it.
+    let stdout = if port.is_some() { Stdio::null() } else { Stdio::piped() };
+    let mut child = command.args(&args).stdout(stdout).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
+    if let Some(port) = port {
         let address = format!("127.0.0.1:{port}");
         answers(&address).await?;
         return Ok((child, address));
