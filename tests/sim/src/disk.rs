@@ -233,7 +233,9 @@ impl DiskRoom {
                 if is_ready {
                     held.absorb(&scan);
                     let update = Update::decode_v1(update).expect("the scanner took it");
-                    doc.transact_mut().apply_update(update).expect("the document takes what the scanner took");
+                    doc.transact_mut()
+                        .apply_update(update)
+                        .expect("the document takes what the scanner took");
                 }
                 !is_ready
             });

@@ -55,7 +55,8 @@ fn cut(update: &[u8], max_bytes: usize) -> Walk<Vec<Vec<u8>>> {
     if scan.skips {
         return Ok(vec![update.to_vec()]);
     }
-    let mut cutter = Cutter { update, max_bytes, piece: Piece::default(), gone: IdSet::new(), done: Vec::new() };
+    let mut cutter =
+        Cutter { update, max_bytes, piece: Piece::default(), gone: IdSet::new(), done: Vec::new() };
     for block in Causal::new(update)? {
         let Ok(block) = block else { return Ok(vec![update.to_vec()]) };
         cutter.put(&block)?;
