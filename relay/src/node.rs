@@ -88,6 +88,16 @@ struct CellState {
     is_forgotten: bool,
 }
 
+impl CellState {
+    /// Lets go of somebody who has left, as soon as nothing that it pushed is under way: until then its socket's budget
+    /// is in use.
+    fn forget(&mut self, member: MemberId) {
+        if !self.room.knows(member) {
+            self.outboxes.remove(&member);
+        }
+    }
+}
+
 /// A member's place in a room. Dropping it leaves the room.
 pub struct Place(Seat);
 
@@ -351,7 +361,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = lock(&self.0.cell.state);
         state.room.handle_leave(self.0.member);
-        state.outboxes.remove(&self.0.member);
+        state.forget(self.0.member);
         self.0.cell.execute(&mut state);
     }
 }
@@ -389,6 +399,7 @@ impl RoomCell {
                     if let Some(outbox) = state.outboxes.get(&member) {
                         outbox.settled(bytes);
                     }
+                    state.forget(member);
                 }
                 Wish::Close { member, code, reason } => {
                     if let Some(outbox) = state.outboxes.remove(&member) {

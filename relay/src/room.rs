@@ -94,7 +94,7 @@ pub enum Wish {
         /// Whose queue.
         member: MemberId,
     },
-    /// So many bytes that a member pushed are off the room's hands, in whatever way.
+    /// So many bytes that a member pushed are off the room's hands, in whatever way. It may have left meanwhile.
     Settled {
         /// Who pushed them.
         member: MemberId,
@@ -353,6 +353,11 @@ impl Room {
         }
     }
 
+    /// Whether somebody is here, or has left and what it pushed is still under way: a [`Wish::Settled`] will come.
+    pub fn knows(&self, member: MemberId) -> bool {
+        self.members.contains_key(&member) || self.line.has(member)
+    }
+
     /// Somebody goes, or is gone. What it pushed is stored all the same.
     pub fn handle_leave(&mut self, member: MemberId) {
         self.remove(member);
@@ -425,9 +430,9 @@ impl Room {
     /// The room is over: the log it spoke of is no more.
     fn go(&mut self, code: CloseCode, reason: &'static str) {
         self.standing = Standing::Gone;
-        self.line = Line::default();
-        self.knowledge = Knowledge::Unknown;
         self.close_all(code, reason);
+        self.abandon_line(reason);
+        self.knowledge = Knowledge::Unknown;
     }
 }
 

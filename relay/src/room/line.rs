@@ -44,6 +44,25 @@ pub(crate) enum Errand {
     AskBack { vector: StateVector },
 }
 
+impl Arrived {
+    /// Who wants it, and how many bytes were pushed for it.
+    fn whose(&self) -> (MemberId, usize) {
+        match self {
+            Arrived::Push { author, update, .. } => (*author, update.len()),
+            Arrived::AskBack { member } => (*member, 0),
+        }
+    }
+}
+
+impl Errand {
+    fn pushed_bytes(&self) -> usize {
+        match self {
+            Errand::Store { pushed_bytes, .. } | Errand::Known { pushed_bytes, .. } => *pushed_bytes,
+            Errand::AskBack { .. } => 0,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     pub(crate) arrived: VecDeque<Arrived>,
@@ -84,18 +103,22 @@ impl Line {
         }
     }
 
-    /// Everybody with a push anywhere in the line; the line is empty afterwards.
-    pub(crate) fn abandon(&mut self) -> Vec<MemberId> {
-        let mut authors: Vec<MemberId> = Vec::new();
-        for arrived in self.arrived.drain(..) {
-            match arrived {
-                Arrived::Push { author, .. } => authors.push(author),
-                Arrived::AskBack { member } => authors.push(member),
-            }
+    /// Whether somebody has anything in the line.
+    pub(crate) fn has(&self, member: MemberId) -> bool {
+        self.arrived.iter().any(|arrived| arrived.whose().0 == member)
+            || self.in_flight.iter().chain(&self.ready).any(|ticket| ticket.member == member)
+    }
+
+    /// Everybody with anything in the line, and how many bytes each has pushed for it; the line is empty afterwards.
+    pub(crate) fn abandon(&mut self) -> BTreeMap<MemberId, usize> {
+        let mut authors = BTreeMap::new();
+        let arrived = self.arrived.drain(..).map(|arrived| arrived.whose());
+        let tickets = self.in_flight.drain(..).chain(self.ready.drain(..));
+        for (member, bytes) in
+            arrived.chain(tickets.map(|ticket| (ticket.member, ticket.errand.pushed_bytes())))
+        {
+            *authors.entry(member).or_default() += bytes;
         }
-        authors.extend(self.in_flight.drain(..).chain(self.ready.drain(..)).map(|ticket| ticket.member));
-        authors.sort_unstable();
-        authors.dedup();
         authors
     }
 }

@@ -176,9 +176,7 @@ impl Room {
         }
         if loads {
             self.knowledge = Knowledge::Unknown;
-            for author in self.line.abandon() {
-                self.close(author, CloseCode::StoreFailed, "the room's log could not be read");
-            }
+            self.abandon_line("the room's log could not be read");
         }
     }
 

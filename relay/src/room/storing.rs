@@ -170,16 +170,24 @@ impl Room {
     /// The append in flight failed, or may have.
     pub fn handle_append_failed(&mut self, error: &LogError) {
         let Standing::Open(head) = self.standing else { return };
-        let authors = self.line.abandon();
         self.knowledge = Knowledge::Unknown;
-        for author in authors {
-            self.close(author, CloseCode::StoreFailed, "the update could not be stored");
-        }
+        self.abandon_line("the update could not be stored");
         if matches!(error, LogError::EpochChanged) {
             return self.be_replaced();
         }
         self.standing = Standing::Checking(head);
         self.wishes.push_back(Wish::ReadHead);
+    }
+
+    /// Nothing of the line will be stored.
+    pub(super) fn abandon_line(&mut self, reason: &'static str) {
+        for (author, bytes) in self.line.abandon() {
+            if self.members.contains_key(&author) {
+                self.close(author, CloseCode::StoreFailed, reason);
+            } else {
+                self.settle(author, bytes);
+            }
+        }
     }
 
     /// Tells a durable batch to everybody who is Live, and owes it to its authors who are not.
@@ -188,6 +196,10 @@ impl Room {
         let count = updates.len();
         let owns = Own::of(batch);
         let channel = self.channel;
+        for (&id, own) in owns.iter().filter(|(id, _)| !self.members.contains_key(id)) {
+            // It has left this room; its socket goes on in others.
+            self.wishes.push_back(Wish::Settled { member: id, bytes: own.pushed_bytes });
+        }
         let mut encoded: [Option<Entries>; 2] = [None, None];
         for (&id, member) in &mut self.members {
             let own = if owns.is_empty() { None } else { owns.get(&id) };

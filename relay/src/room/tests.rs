@@ -260,6 +260,32 @@ fn nobody_hears_an_entry_before_it_is_durable() {
     assert_eq!(hall.settled[&ALICE], letter(1, 0).len());
 }
 
+/// A socket that leaves a room with a push under way goes on in others, with the budget that it had.
+#[test]
+fn who_has_left_gets_back_the_budget_of_what_it_pushed() {
+    let mut hall = Hall::empty();
+    hall.holds_appends = true;
+    for ends_well in [true, false] {
+        hall.joins(ALICE);
+        hall.joins(BOB);
+        hall.pushed.clear();
+        hall.settled.clear();
+        let in_flight = letter(1, u8::from(ends_well));
+        hall.pushes(ALICE, in_flight.clone());
+        let ready = letter(1, 2 + u8::from(ends_well));
+        hall.pushes(ALICE, ready.clone());
+        hall.leaves(ALICE);
+        assert!(hall.room.knows(ALICE) && hall.settled.is_empty());
+        hall.append_ends(ends_well);
+        if ends_well {
+            assert_eq!(hall.settled[&ALICE], in_flight.len());
+            hall.append_ends(true);
+        }
+        assert_eq!(hall.settled[&ALICE], in_flight.len() + ready.len());
+        assert!(!hall.room.knows(ALICE));
+    }
+}
+
 #[test]
 fn what_is_pushed_during_an_append_makes_the_next_one() {
     let mut hall = Hall::empty();

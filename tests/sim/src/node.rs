@@ -47,6 +47,15 @@ struct Cell {
     idle_since: Option<u64>,
 }
 
+impl Cell {
+    /// As the relay's node does: somebody who has left is remembered until nothing that it pushed is under way.
+    fn forget(&mut self, member: MemberId) {
+        if !self.room.knows(member) {
+            self.members.remove(&member);
+        }
+    }
+}
+
 struct Door {
     deframer: Deframer,
     is_introduced: bool,
@@ -276,7 +285,7 @@ impl Node {
     fn leave(&mut self, cell: u64, member: MemberId, now: u64) {
         self.tell(cell, now, |room, _| room.handle_leave(member));
         if let Some(cell) = self.cells.get_mut(&cell) {
-            cell.members.remove(&member);
+            cell.forget(member);
         }
     }
 
@@ -386,6 +395,7 @@ impl Node {
                         door.in_flight_bytes = door.in_flight_bytes.saturating_sub(bytes);
                         readable.push(wire);
                     }
+                    cell.forget(member);
                 }
                 Wish::Close { member, code, reason } => {
                     if let Some(wire) = cell.members.remove(&member)
@@ -451,7 +461,7 @@ impl Node {
                 self.close(wire, CloseCode::Silent, "no hello".into(), now);
                 continue;
             }
-            if door.in_flight_bytes > limits.in_flight_bytes {
+            if door.closing.is_none() && door.in_flight_bytes > limits.in_flight_bytes {
                 // It is us who do not listen.
                 door.heard = now;
             }
