@@ -251,12 +251,13 @@ impl<D: Door> Task<'_, D> {
         if !door.is_introduced() && now >= self.opened + limits.hello_within {
             return Some(Closing::new(CloseCode::Silent, "no hello"));
         }
-        if !self.outbox.may_read() {
-            // It is us who do not listen.
+        if self.closing.is_none() && !self.outbox.may_read() {
+            // It is us who do not listen. A socket that is to be closed is not listened to any more.
             self.heard = now;
         }
         if now >= self.heard + limits.gone_after {
-            return Some(Closing::new(CloseCode::Silent, "nothing was heard for too long"));
+            let silent = || Closing::new(CloseCode::Silent, "nothing was heard for too long");
+            return Some(self.closing.take().unwrap_or_else(silent));
         }
         let quiet = self.heard.min(self.said);
         if now >= quiet.max(self.asked) + limits.ping_after {

@@ -8,8 +8,9 @@ use hither_protocol::{
     frames::ClientFrame,
     ids::{Epoch, RoomName},
 };
-use hither_relay::log::{
-    FileLog, Head, LogError, LogFuture, MemoryLog, Page, RoomLog, Snapshot, file::FileOptions,
+use hither_relay::{
+    config::Config,
+    log::{FileLog, Head, LogError, LogFuture, MemoryLog, Page, RoomLog, Snapshot, file::FileOptions},
 };
 use std::{
     collections::VecDeque,
@@ -144,6 +145,37 @@ async fn a_failed_append_closes_its_author_with_a_retry_code_and_nothing_behind_
     assert_eq!(bob.entry().await, (2, types(1, 0, "xxx")));
 }
 
+/// [E3] What the relay owes to a socket that takes nothing must not keep it, and whoever is behind it, alive.
+#[tokio::test]
+async fn a_socket_that_is_to_be_closed_and_takes_nothing_is_gone_all_the_same() {
+    let mut config = Config::default();
+    config.limits.socket.queue_bytes = 64 * 1024;
+    config.limits.socket.in_flight_bytes = 1_000;
+    config.limits.socket.ping_after = Duration::from_secs(2);
+    config.limits.socket.gone_after = Duration::from_secs(6);
+    let log = Fickle::new([]);
+    let relay = TestRelay::with(Arc::new(log.clone()), config).await;
+    let (mut stuck, mut alice) = (relay.member("r").await, relay.member("r").await);
+    let room = RoomName::new("others").unwrap();
+    stuck.client.say(&ClientFrame::Join { room, token: Bytes::new(), cursor: None }).await;
+    // Far more than both kernels buffer, while nobody reads it.
+    let text = "x".repeat(200_000);
+    for clock in 0..100 {
+        alice.pushes(types(1, clock * 200_000, &text)).await;
+        stuck.client.say(&ClientFrame::Pong { nonce: 0 }).await;
+    }
+    alice.acked(100).await;
+    let mut bob = relay.member("others").await;
+    let shown = Bytes::from_static(b"\"here\"");
+    stuck.client.say(&ClientFrame::Presence { channel: bob.channel, state: shown.clone() }).await;
+    let (peer, state) = bob.presence().await;
+    assert_eq!(state, shown);
+    log.fates.lock().unwrap().push_back(Fate::Fails);
+    // More than it may have in flight, and never settled: the room closes its author.
+    stuck.pushes(types(2, 0, &"y".repeat(2_000))).await;
+    assert_eq!(bob.presence().await, (peer, Bytes::new()));
+}
+
 #[tokio::test]
 async fn an_append_whose_answer_was_lost_is_found_in_the_log_and_not_stored_twice() {
     let log = Fickle::new([Fate::FailsLate]);
@@ -160,7 +192,7 @@ async fn an_append_whose_answer_was_lost_is_found_in_the_log_and_not_stored_twic
 #[tokio::test]
 async fn a_store_that_is_slow_stops_the_relay_from_reading_more_and_loses_nothing() {
     let log = Fickle::new([Fate::Held]);
-    let mut config = hither_relay::config::Config::default();
+    let mut config = Config::default();
     config.limits.socket.in_flight_bytes = 100_000;
     let relay = TestRelay::with(Arc::new(log.clone()), config).await;
     let mut alice = relay.member("r").await;
