@@ -125,10 +125,15 @@ impl World {
             }
             return;
         }
+        let mut due = self.now + self.store_delay();
+        if let Wish::Append { .. } = wish {
+            // One writer takes them in the order in which they were asked for; reads overtake them.
+            due = due.max(self.store.appends_until);
+            self.store.appends_until = due;
+        }
         let generation = self.generation;
         self.store_tasks.insert(id, StoreTask { generation, cell, room, wish, staged: None, answer: None });
-        let delay = self.store_delay();
-        self.after(delay, Event::StoreWorks(id));
+        self.at(due, Event::StoreWorks(id));
     }
 
     fn store_delay(&mut self) -> u64 {

@@ -50,6 +50,8 @@ pub(crate) struct Store {
     past: BTreeMap<(RoomName, Epoch), Log>,
     /// What was durable at any time, in any life.
     ever: BTreeMap<RoomName, Contents>,
+    /// When the last append that was asked for will be done.
+    pub(crate) appends_until: u64,
     pub(crate) fails_until: u64,
     pub(crate) slow_until: u64,
     pub(crate) full_until: u64,
