@@ -38,7 +38,7 @@ impl Room {
         let head = match (known, read) {
             (None, read) => read.unwrap_or(unborn),
             (Some(known), None) if known.head == 0 && known.epoch == self.fresh => known,
-            (Some(known), Some(read)) if known.epoch == read.epoch && known.head <= read.head => read,
+            (Some(known), Some(read)) if known.epoch == read.epoch => later(known, read),
             (Some(_), _) => return self.be_replaced(),
         };
         if known.is_some() && !self.line.in_flight.is_empty() {
@@ -198,6 +198,16 @@ impl Room {
             self.knowledge = Knowledge::LoadingSnapshot;
             self.want_snapshot();
         }
+    }
+}
+
+/// Where one life of a log stands: nothing of it goes back, and an answer may have been read before what is known.
+fn later(known: Head, read: Head) -> Head {
+    Head {
+        epoch: known.epoch,
+        head: known.head.max(read.head),
+        floor: known.floor.max(read.floor),
+        snapshot: known.snapshot.max(read.snapshot),
     }
 }
 

@@ -360,6 +360,16 @@ fn entries_that_somebody_else_appended_are_known_when_they_turn_up() {
 }
 
 #[test]
+fn a_head_that_was_read_before_the_last_append_changes_nothing() {
+    let mut hall = Hall::empty();
+    hall.joins(ALICE);
+    (0..2).for_each(|_| hall.types(ALICE));
+    hall.room.handle_head(Ok(Some(Head { epoch: FRESH, head: 1, floor: 0, snapshot: 0 })));
+    hall.types(ALICE);
+    assert_eq!(hall.ears(ALICE), [Joined(Mode::Resumed, 0), Ack(1, 1), Ack(2, 2), Ack(3, 3)]);
+}
+
+#[test]
 fn a_room_that_was_opened_again_still_knows_what_its_log_holds() {
     let mut hall = Hall::with(log_of(100), RoomLimits { page_bytes: 200, ..RoomLimits::default() });
     hall.joins_at(ALICE, 100);

@@ -89,6 +89,8 @@ pub(crate) struct World {
     pub(crate) relay_timer: (u64, Option<u64>),
     pub(crate) store: Store,
     pub(crate) store_tasks: BTreeMap<u64, StoreTask>,
+    /// How many entries rooms that were given up have appended late: as many may stand in the log twice.
+    pub(crate) repeats: BTreeMap<RoomName, usize>,
     /// What disks said that they have; none of it may be missing in the end.
     pub(crate) kept: BTreeMap<(usize, String), Contents>,
     pub(crate) stage: Stage,
@@ -132,6 +134,7 @@ impl World {
             relay_timer: (0, None),
             store: Store::default(),
             store_tasks: BTreeMap::new(),
+            repeats: BTreeMap::new(),
             kept: BTreeMap::new(),
             stage: Stage::Trouble,
             quiet_since: None,
