@@ -32,6 +32,7 @@ impl World {
         self.tabs[tab].session = Some(Session {
             core,
             disk_life: self.disks[self.tabs[tab].disk].life,
+            is_eviction_unheard: false,
             rooms: BTreeMap::new(),
             sockets: BTreeMap::new(),
             timer: 0,
@@ -301,7 +302,11 @@ impl World {
                 core.handle_disconnected(now, socket, code, &reason);
             }
             Fact::Hint(hint) => core.handle_hint(now, hint),
-            Fact::Stored(batch, result) => core.handle_stored(now, batch, result),
+            Fact::Stored(batch, result) => {
+                let is_corrupt = |error: &StorageError| error.kind == StorageErrorKind::Corrupt;
+                session.is_eviction_unheard &= !result.as_ref().is_err_and(is_corrupt);
+                core.handle_stored(now, batch, result);
+            }
             Fact::Loaded(room, stored) => self.hear_loaded(tab, now, room, stored),
             Fact::Timer(number) => {
                 if session.timer != number {
@@ -481,8 +486,8 @@ impl World {
         let disk = self.tabs[tab].disk;
         let disk_life = self.disks[disk].life;
         let Some(session) = &mut self.tabs[tab].session else { return };
-        if session.disk_life != disk_life {
-            // It was true, and nobody has told it yet.
+        if session.disk_life != disk_life || session.is_eviction_unheard {
+            // It was true, and it has not heard yet that it is not any more.
             return;
         }
         // A room that is closed by now has no numbers any more.
@@ -614,6 +619,7 @@ impl World {
     fn learns_of_eviction(&mut self, tab: usize) -> bool {
         let life = self.disks[self.tabs[tab].disk].life;
         let Some(session) = &mut self.tabs[tab].session else { return false };
+        session.is_eviction_unheard |= session.disk_life != life;
         std::mem::replace(&mut session.disk_life, life) != life
     }
 

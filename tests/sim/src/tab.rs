@@ -44,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) core: Client,
     /// The life of the disk that this one writes to.
     pub(crate) disk_life: u64,
+    /// The disk has answered that it was emptied, and the tab has not heard it yet.
+    pub(crate) is_eviction_unheard: bool,
     pub(crate) rooms: BTreeMap<RoomId, OpenRoom>,
     pub(crate) sockets: BTreeMap<SocketId, u64>,
     /// Counts timers: only the last one set rings.
