@@ -230,6 +230,10 @@ impl Document {
                 let end = |author| if author == writer { own } else { known.prefix(author) };
                 self.texts.follow(&update, &scan.deletes, &end);
                 self.known.merge(&scan.inserts);
+                if !are_there(&self.known, self.writer, &scan.deletes) {
+                    // The CRDT deletes as soon as that comes, and nothing says so then.
+                    self.texts.lose_all();
+                }
                 let ready = |(_, scan): &(Vec<u8>, Scan)| follows(&self.known, self.writer, scan);
                 next = self.waiting.iter().position(ready).map(|index| {
                     let (update, scan) = self.waiting.remove(index);

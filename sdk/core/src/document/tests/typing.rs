@@ -227,3 +227,28 @@ fn a_text_that_is_deleted_or_assigned_anew_is_followed_to_its_end() {
         .unwrap();
     assert_eq!(alice.text(), r#"{"text":""}"#);
 }
+
+/// A log that lost a part and was given it back may have a deletion in front of what it deletes.
+#[test]
+fn a_deletion_in_front_of_what_it_deletes_is_seen() {
+    let declared = [("text".to_owned(), Shape::Text)];
+    let (mut alice, mut bob) = (Author::new(1, &declared, 2), Author::new(2, &declared, 2));
+    let mut rng = Rng::with_seed(1);
+    let node = alice.document.node(&[Step::Key("text")]).unwrap();
+    let mut at = 0;
+    for _ in 0..40 {
+        types(&mut alice, node, &mut at, &mut rng);
+    }
+    alice.check();
+    assert_eq!(open_texts(&alice), 1);
+    bob.reads(&alice.sent);
+    let bobs = bob.document.node(&[Step::Key("text")]).unwrap();
+    for (deleted, text) in [(0, "written and gone"), (11, "")] {
+        bob.does(&[Op::TextSplice { node: bobs, index: 0, deleted, text: text.into() }]).unwrap();
+    }
+    bob.sent.reverse();
+    alice.reads(&bob.sent);
+    assert_eq!(alice.text(), bob.text());
+    types(&mut alice, node, &mut at, &mut rng);
+    alice.check();
+}
