@@ -495,7 +495,8 @@ impl Room {
     }
 
     fn is_worth_compacting_when_quiet(&self, head: Head) -> bool {
-        let is_tail = head.head - head.snapshot >= self.limits.quiet_entries;
+        // A snapshot may be newer than the head that this room has read.
+        let is_tail = head.head.saturating_sub(head.snapshot) >= self.limits.quiet_entries;
         is_tail && head.head >= self.compaction.not_before_quiet
     }
 

@@ -167,6 +167,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     ),
     (40_007_721, "a socket that was to be closed and took nothing lived on, and its presence with it"),
     (50_000_178, "a head that was read before the last append passed for another log"),
+    (100_021_614, "a snapshot newer than the head that a room had read counted below zero"),
     (70_011_361, "a deletion in front of what it deletes was missing in what the page was told"),
     (10_765, "a compaction that the room had not wished for kept everybody out who came without a cursor"),
 ];
