@@ -72,7 +72,8 @@ async function visit(room) {
 	await context.addInitScript(keepWasmMemory);
 	const page = await context.newPage();
 	await page.goto(`${relay.origin}/?room=${room}`);
-	await page.waitForFunction(() => window.app);
+	// Who writes before the room has come writes beside what is in it.
+	await page.waitForFunction(() => window.app?.seen().connection === "online");
 	return page;
 }
 
