@@ -355,7 +355,7 @@ impl Room {
 
     /// Whether somebody is here, or has left and what it pushed is still under way: a [`Wish::Settled`] will come.
     pub fn knows(&self, member: MemberId) -> bool {
-        self.members.contains_key(&member) || self.line.has(member)
+        self.members.contains_key(&member) || self.line.has_push_of(member)
     }
 
     /// Somebody goes, or is gone. What it pushed is stored all the same.

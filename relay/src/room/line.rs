@@ -103,10 +103,14 @@ impl Line {
         }
     }
 
-    /// Whether somebody has anything in the line.
-    pub(crate) fn has(&self, member: MemberId) -> bool {
-        self.arrived.iter().any(|arrived| arrived.whose().0 == member)
-            || self.in_flight.iter().chain(&self.ready).any(|ticket| ticket.member == member)
+    /// Whether a push of somebody is in the line.
+    pub(crate) fn has_push_of(&self, member: MemberId) -> bool {
+        let is_push =
+            |ticket: &Ticket| ticket.member == member && !matches!(ticket.errand, Errand::AskBack { .. });
+        self.arrived
+            .iter()
+            .any(|arrived| matches!(arrived, Arrived::Push { author, .. } if *author == member))
+            || self.in_flight.iter().chain(&self.ready).any(is_push)
     }
 
     /// Everybody with anything in the line, and how many bytes each has pushed for it; the line is empty afterwards.

@@ -276,6 +276,10 @@ fn who_has_left_gets_back_the_budget_of_what_it_pushed() {
         hall.pushes(ALICE, ready.clone());
         hall.leaves(ALICE);
         assert!(hall.room.knows(ALICE) && hall.settled.is_empty());
+        hall.joins(YJS);
+        hall.asks(YJS, &[]);
+        hall.leaves(YJS);
+        assert!(!hall.room.knows(YJS), "it waits in the line to be asked, and has pushed nothing");
         hall.append_ends(ends_well);
         if ends_well {
             assert_eq!(hall.settled[&ALICE], in_flight.len());
