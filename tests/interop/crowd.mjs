@@ -1,7 +1,8 @@
-// People of every kind behind one face: { kind, act(), leave(), back(), mark(), marks(), isSettled(), shown() }.
+// People of every kind behind one face: { kind, act(), leave(), back(), mark(), marks(), isSettled(), shown(), reread() }.
 //
 //   act     edits at random        leave, back   the network        mark, marks   what barriers are made of
 //   shown   what the document is to this kind: pictures and ids for stock clients, the state for Hither
+//   reread  what a stock client's document is to somebody of its kind who has it from nobody else
 
 import * as Y14 from "@y/y";
 import { text } from "hither";
@@ -19,13 +20,13 @@ async function person13(relay, room, name, random) {
 	const person = stock(relay, room, random.below(2 ** 32));
 	const { doc } = person;
 	const marks = doc.getMap("marks");
-	const roots = [doc.getText("note"), doc.getArray("list"), doc.getMap("map"), doc.getXmlFragment("page")];
 	return {
 		...stockFace("yjs 13", person),
 		act: writer13(doc, random),
 		mark: (round) => marks.set(name, round),
 		marks: () => marks.toJSON(),
-		shown: () => ({ ...pictures(roots), ...ids(Y, doc) }),
+		shown: () => shownIn(Y, doc),
+		reread: () => shownIn(Y, copyOf(Y, doc)),
 	};
 }
 
@@ -34,13 +35,13 @@ async function person14(relay, room, name, random, options) {
 	const person = stock14(relay, room, random.below(2 ** 21) * 2 ** 32 + random.below(2 ** 32));
 	const { doc } = person;
 	const marks = doc.get("marks");
-	const roots = ROOTS.map((root) => doc.get(root));
 	return {
 		...stockFace("yjs 14", person),
 		act: writer14(Y14, doc, random, options),
 		mark: (round) => marks.setAttr(name, round),
 		marks: () => ({ ...marks.getAttrs() }),
-		shown: () => ({ ...pictures(roots), ...ids(Y14, doc) }),
+		shown: () => shownIn(Y14, doc),
+		reread: () => shownIn(Y14, copyOf(Y14, doc)),
 	};
 }
 
@@ -86,7 +87,16 @@ async function personHither(relay, roomName, name, random) {
 	};
 }
 
-const pictures = (roots) => Object.fromEntries(roots.map((root, index) => [ROOTS[index], picture(root)]));
+function shownIn(yjs, doc) {
+	const pictures = ROOTS.map((root) => [root, picture(doc.get(root))]);
+	return { ...Object.fromEntries(pictures), ...ids(yjs, doc) };
+}
+
+function copyOf(yjs, doc) {
+	const copy = new yjs.Doc();
+	yjs.applyUpdate(copy, yjs.encodeStateAsUpdate(doc));
+	return copy;
+}
 
 /** The state vector and the deletions of a document, sorted. */
 function ids(yjs, doc) {

@@ -80,7 +80,19 @@ test("[Y1] newcomers of every kind have the same from a compacted room", async (
 	await everybodyLeaves();
 });
 
-async function history(kinds, seed, { rounds, edits } = {}) {
+/** A history of which Yjs itself says two things cannot be compared; with other edits it can. */
+async function history(kinds, seed, options) {
+	for (let spoiled = 0; ; spoiled++) {
+		try {
+			return await lived(kinds, seed + spoiled * 1_000_000, options);
+		} catch (error) {
+			if (!(error instanceof Spoiled) || spoiled === 2) throw error;
+			await everybodyLeaves();
+		}
+	}
+}
+
+async function lived(kinds, seed, { rounds, edits } = {}) {
 	const random = seeded(seed);
 	drawIdsFrom(random);
 	const room = `${kinds.join("-")}-${seed}-${edits}`.replaceAll(" ", "");
@@ -136,8 +148,26 @@ function everyoneHasSeen(people, round) {
 	);
 }
 
+/**
+ * A stock client does not read its own document as it has it. Undo in Yjs 13.6.33 and 14.0.0-rc.7 can write an item whose
+ * right neighbour is not to the right of its left one (yjs/yjs#794): where that stands depends on who reads it.
+ */
+class Spoiled extends Error {}
+
 /** Stock clients show the same, to the last id, and Hither clients what that means for them. */
 async function allTheSame(people) {
+	try {
+		await showTheSame(people);
+	} catch (error) {
+		const torn = people.filter(
+			(person) => person.reread && !isDeepStrictEqual(person.reread(), person.shown()),
+		);
+		if (torn.length === 0) throw error;
+		throw new Spoiled(`${torn.map(({ kind }) => kind)} differ from themselves`, { cause: error });
+	}
+}
+
+async function showTheSame(people) {
 	await until(
 		() => people.map((person) => person.isSettled()),
 		people.map(() => true),
