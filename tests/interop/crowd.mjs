@@ -1,8 +1,9 @@
-// People of every kind behind one face: { kind, act(), leave(), back(), mark(), marks(), isSettled(), shown(), reread() }.
+// People of every kind behind one face: { kind, act(), leave(), back(), mark(), marks(), isSettled(), shown(), reread(), wire }.
 //
 //   act     edits at random        leave, back   the network        mark, marks   what barriers are made of
 //   shown   what the document is to this kind: pictures and ids for stock clients, the state for Hither
 //   reread  what a stock client's document is to somebody of its kind who has it from nobody else
+//   wire    what a stock client said to the relay and heard from it
 
 import * as Y14 from "@y/y";
 import { text } from "hither";
@@ -45,10 +46,11 @@ async function person14(relay, room, name, random, options) {
 	};
 }
 
-function stockFace(kind, { provider, drops, read }) {
+function stockFace(kind, { provider, drops, read, wire }) {
 	let isAway = false;
 	return {
 		kind,
+		wire,
 		leave() {
 			isAway = true;
 			provider.disconnect();

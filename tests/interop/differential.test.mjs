@@ -12,6 +12,7 @@ import { after, before, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { startRelay } from "../e2e/support/relay.mjs";
 import { KINDS } from "./crowd.mjs";
+import { explained, Spoiled } from "./disagreement.mjs";
 import { everybodyLeaves } from "./people.mjs";
 import { stateOf } from "./pictures.mjs";
 import { seeded } from "./random.mjs";
@@ -148,22 +149,12 @@ function everyoneHasSeen(people, round) {
 	);
 }
 
-/**
- * A stock client does not read its own document as it has it. Undo in Yjs 13.6.33 and 14.0.0-rc.7 can write an item whose
- * right neighbour is not to the right of its left one (yjs/yjs#794): where that stands depends on who reads it.
- */
-class Spoiled extends Error {}
-
 /** Stock clients show the same, to the last id, and Hither clients what that means for them. */
 async function allTheSame(people) {
 	try {
 		await showTheSame(people);
 	} catch (error) {
-		const torn = people.filter(
-			(person) => person.reread && !isDeepStrictEqual(person.reread(), person.shown()),
-		);
-		if (torn.length === 0) throw error;
-		throw new Spoiled(`${torn.map(({ kind }) => kind)} differ from themselves`, { cause: error });
+		throw explained(people, error);
 	}
 }
 

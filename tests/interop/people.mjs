@@ -6,6 +6,7 @@ import { createClient } from "hither";
 import { WebSocket } from "ws";
 import { WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
+import { tapped } from "./wire.mjs";
 
 // Node 20 has none of its own; the engine uses the page's.
 globalThis.WebSocket ??= WebSocket;
@@ -25,11 +26,15 @@ export function stock14(relay, room, clientId) {
 	return connected(relay, room, new Y14.Doc(), WebsocketProvider14, clientId);
 }
 
-/** `drops` collects how connections ended, `read.messages` counts what the relay said about the document. */
+/**
+ * `drops` collects how connections ended, `read.messages` counts what the relay said about the document, `wire` has all
+ * that was said.
+ */
 function connected(relay, room, doc, Provider, clientId = doc.clientID) {
 	doc.clientID = clientId;
+	const { wire, Socket } = tapped();
 	const provider = new Provider(`ws://127.0.0.1:${relay.port}/yjs`, room, doc, {
-		WebSocketPolyfill: WebSocket,
+		WebSocketPolyfill: Socket,
 		// Tabs of one browser would talk past the relay.
 		disableBc: true,
 	});
@@ -45,7 +50,7 @@ function connected(relay, room, doc, Provider, clientId = doc.clientID) {
 		provider.destroy();
 		doc.destroy();
 	});
-	return { doc, provider, awareness: provider.awareness, drops, read };
+	return { doc, provider, awareness: provider.awareness, drops, read, wire };
 }
 
 /** A Hither client, as `npm install hither` gives it. */
