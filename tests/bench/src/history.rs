@@ -7,8 +7,8 @@ use crate::server::{Kind, Programs, Server};
 use crate::speech::Known;
 use hither_protocol::id_set::IdSet;
 use hither_protocol::ids::{Cursor, Seq};
-use std::time::{Duration, Instant};
-use tokio::time::{sleep, timeout};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const WRITER: u64 = 1;
@@ -41,15 +41,23 @@ impl<'a> Written<'a> {
             timeout(LIMIT, reader.catch_up()).await??;
             timeout(LIMIT, writer.catch_up()).await??;
             let mut written = 0;
+            let mut give_up = Instant::now() + LIMIT;
             while written < updates {
                 let count = 100.min(updates - written);
                 writer.write(count, now_us()).await?;
                 written += count;
                 // Everything that anybody is sent must be read by somebody, or the server's queues fill.
                 while reader.received + 2_000 < written || (written == updates && reader.received < written) {
+                    let before = reader.received;
                     tokio::select! {
-                        read = timeout(LIMIT, reader.read()) => read??,
+                        read = timeout_at(give_up, reader.read()) => read??,
                         read = writer.read() => read?,
+                    }
+                    if reader.received > before {
+                        give_up = Instant::now() + LIMIT;
+                    } else if Instant::now() > give_up {
+                        // A server that has lost something may go on saying other things.
+                        return Err(format!("{before} of {written} updates arrived, and no more").into());
                     }
                 }
             }
