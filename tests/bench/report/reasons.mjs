@@ -11,7 +11,7 @@ export const REASONS = {
 		"every round waits for one commit of twenty updates and pays for it; the relay in memory, in the same table, shows what the commits cost.",
 	"join of":
 		"the relay keeps no document: it reads the snapshot and what came after it from the store, and sends both; a room at rest is one snapshot.",
-	"durable updates": "the machine was shared: generator and relay had less than a processor each.",
+	"durable updates": "generator and relay have a processor each; where the generator's share is near 1, it is what limits.",
 	"idle joined connection":
 		"Node's heap has free room before the first connection comes, which hides a part of what its servers take: with 100 connections they show 31 KB each.",
 	"100,000 fields set, one transaction each":
