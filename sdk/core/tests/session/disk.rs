@@ -84,6 +84,16 @@ fn a_long_time_offline_is_one_row_once_it_is_quiet_and_a_few_hundred_before() {
 }
 
 #[test]
+fn more_rows_than_the_document_takes_in_at_a_time_are_all_there() {
+    let mut alice = Alice::opens(Disk::default(), 1, Some(text_room()));
+    types(&mut alice, 1_700);
+    assert!(alice.disk.outbox.len() > 1_000, "{} rows", alice.disk.outbox.len());
+    let again = Alice::opens(alice.disk.clone(), 5, Some(text_room()));
+    assert_eq!(again.shows(), alice.shows());
+    assert!(matches!(again.server(), Server::Pending { count: 1_700, .. }), "{:?}", again.server());
+}
+
+#[test]
 fn a_row_of_many_edits_stays_until_the_last_of_them_is_acknowledged() {
     let mut alice = Alice::opens(Disk::default(), 1, Some(text_room()));
     alice.joins_empty();
