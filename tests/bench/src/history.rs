@@ -8,11 +8,9 @@ use crate::speech::Known;
 use hither_protocol::id_set::IdSet;
 use hither_protocol::ids::{Cursor, Seq};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 const LIMIT: Duration = Duration::from_secs(120);
-/// So long nothing is delivered although something is due: it never will be.
-const STALLED: Duration = Duration::from_secs(20);
 /// Updates on their way to the reader, at most, while a history is written. y-sweet drops what a connection does not take
 /// at once beyond 1,024 messages.
 const ON_THEIR_WAY: u64 = 500;
@@ -46,7 +44,7 @@ impl<'a> Written<'a> {
             timeout(LIMIT, reader.catch_up()).await??;
             timeout(LIMIT, writer.catch_up()).await??;
             let mut written = 0;
-            let mut give_up = Instant::now() + STALLED;
+            let mut give_up = Instant::now() + LIMIT;
             while written < updates {
                 let count = 100.min(updates - written);
                 writer.write(count, now_us()).await?;
@@ -56,14 +54,15 @@ impl<'a> Written<'a> {
                 while reader.received + on_their_way < written {
                     let before = reader.received;
                     tokio::select! {
-                        read = timeout_at(give_up, reader.read()) => read??,
+                        read = reader.read() => read?,
                         read = writer.read() => read?,
+                        // A server that has lost something may go on saying other things, to the writer for one.
+                        () = sleep_until(give_up) => {
+                            return Err(format!("{before} of {written} updates arrived, and no more").into());
+                        }
                     }
                     if reader.received > before {
-                        give_up = Instant::now() + STALLED;
-                    } else if Instant::now() > give_up {
-                        // A server that has lost something may go on saying other things, to the writer for one.
-                        return Err(format!("{before} of {written} updates arrived, and no more").into());
+                        give_up = Instant::now() + LIMIT;
                     }
                 }
             }
