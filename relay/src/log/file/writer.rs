@@ -164,7 +164,9 @@ impl Writer {
     ) -> Result<Writer, LogError> {
         let sweeps = tables.chores()?.into_iter().map(Sweep::new).collect();
         let next_id = tables.next_id()?;
-        let durability = if options.relaxed { PersistMode::Buffer } else { PersistMode::SyncAll };
+        // What it takes to read the batch again, size and blocks included; the time of the last change would be one more
+        // write to the disk.
+        let durability = if options.relaxed { PersistMode::Buffer } else { PersistMode::SyncData };
         Ok(Writer {
             tables,
             queue,
