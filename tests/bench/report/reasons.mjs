@@ -12,7 +12,7 @@ export const REASONS = {
 	"join of":
 		"the relay keeps no document: it reads the snapshot and what came after it from the store, and sends both; a room at rest is one snapshot.",
 	acknowledgement:
-		"the faster the disk, the more the rest of the way counts, through two tasks and two sockets: where a sync took 2.8 ms it was 0.76 of one. Not profiled.",
+		"of 0.38 ms the disk's own sync takes 0.22, the relay's way from the socket to it 0.03 and back 0.01; sockets and the generator take the rest.",
 	"durable updates":
 		"generator and relay have a processor each; where the generator's share is near 1, it is what limits.",
 	"idle joined connection":

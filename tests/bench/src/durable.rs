@@ -21,12 +21,15 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 /// Rooms on one socket while the store is filled.
 const ROOMS_A_SOCKET: usize = 1_000;
 
-/// Milliseconds of one write of 4 KiB with fdatasync behind it, on the disk of the temporary files: the median of 200.
-pub(crate) fn sync_ms() -> Result<f64, Failed> {
+/// Milliseconds of one write of 4 KiB with fdatasync behind it, so many times a second, on the disk of the temporary
+/// files: the median of 200. A disk and a processor that idle in between take longer than busy ones.
+async fn sync_ms(rate: u64) -> Result<f64, Failed> {
     let path = std::env::temp_dir().join(format!("hither-bench-{}.sync", std::process::id()));
     let mut file = std::fs::File::create(&path)?;
+    let begin = tokio::time::Instant::now();
     let mut times = Vec::new();
-    for _ in 0..200 {
+    for index in 0..200 {
+        sleep_until(begin + Duration::from_micros(index * 1_000_000 / rate)).await;
         let begin = Instant::now();
         file.write_all(&[7; 4096])?;
         file.sync_data()?;
@@ -36,10 +39,15 @@ pub(crate) fn sync_ms() -> Result<f64, Failed> {
     Ok(median(times.into_iter()))
 }
 
-/// How long one writer at `rate` updates a second waits for each acknowledgement, in syncs of this disk.
-pub(crate) async fn acknowledgement(programs: &Programs, rate: u64, count: u64) -> Result<Row, Failed> {
-    let sync_before = sync_ms()?;
-    let server = Server::start(Kind::Hither, programs).await?;
+/// How long one writer at `rate` updates a second waits for each acknowledgement, in syncs of this disk at that rate.
+pub(crate) async fn acknowledgement(
+    kind: Kind,
+    programs: &Programs,
+    rate: u64,
+    count: u64,
+) -> Result<Row, Failed> {
+    let sync_before = sync_ms(rate).await?;
+    let server = Server::start(kind, programs).await?;
     let mut writer = Person::enter(&server, "acknowledged", 1).await?;
     let begin = tokio::time::Instant::now();
     let mut waits = Vec::new();
@@ -53,7 +61,7 @@ pub(crate) async fn acknowledgement(programs: &Programs, rate: u64, count: u64) 
         waits.push(sent.elapsed().as_secs_f64() * 1e3);
     }
     // The disk is shared: what a sync costs is asked before and after.
-    let sync = sync_before.midpoint(sync_ms()?);
+    let sync = sync_before.midpoint(sync_ms(rate).await?);
     waits.sort_by(f64::total_cmp);
     let mut row = Row::new(waits[waits.len() / 2] / sync);
     row.note("p50_ms", waits[waits.len() / 2]);

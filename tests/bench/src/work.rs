@@ -132,7 +132,11 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failed> {
     coming_in(&size, programs, &kinds, &wanted, &mut report).await;
     if wanted("acknowledgement") {
         report.begin("acknowledgement", "acknowledgement at 100 updates a second", "syncs of this disk, p50");
-        report.add(Kind::Hither.name(), durable::acknowledgement(programs, 100, size.acknowledgements).await);
+        // Without a disk it is the way there and back.
+        for kind in [Kind::Hither, Kind::HitherMemory] {
+            let row = durable::acknowledgement(kind, programs, 100, size.acknowledgements).await;
+            report.add(kind.name(), row);
+        }
     }
     if wanted("durable-rooms") {
         let rate = 20 * size.durable_rooms;
