@@ -42,7 +42,10 @@ use std::{
 
 use bytes::Bytes;
 use hither_protocol::ids::{Epoch, RoomName};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, oneshot},
+};
 
 use self::{
     pace::Pace,
@@ -115,7 +118,8 @@ impl FileLog {
         let permit = self.room_in_queue.clone().acquire_many_owned(weight).await;
         let (reply, answer) = oneshot::channel();
         let gone = || LogError::unavailable("the log's writer has ended");
-        let job = Job { change: change(reply), _weight: permit.map_err(|_| gone())? };
+        let permit = permit.map_err(|_| gone())?;
+        let job = Job { change: change(reply), runtime: Handle::current(), _weight: permit };
         self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }

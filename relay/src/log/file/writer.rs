@@ -21,7 +21,10 @@ use std::{
 use bytes::Bytes;
 use fjall::{Guard, OwnedWriteBatch, PersistMode};
 use hither_protocol::ids::{Epoch, RoomName};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, oneshot},
+};
 
 use super::{
     ENTRY_BYTES,
@@ -63,6 +66,8 @@ pub(super) struct PutSnapshot {
 
 pub(super) struct Job {
     pub(super) change: Change,
+    /// Where whoever asked waits for the answer.
+    pub(super) runtime: Handle,
     /// Its share of the queue, given back when it is answered.
     pub(super) _weight: OwnedSemaphorePermit,
 }
@@ -131,6 +136,7 @@ struct Commit {
     /// What nothing refers to once this is committed.
     discarded: Vec<Sweep>,
     answers: Vec<Answer>,
+    runtime: Option<Handle>,
     weights: Vec<OwnedSemaphorePermit>,
 }
 
@@ -151,6 +157,18 @@ impl Answer {
             Answer::Snapshot(reply, answer) => settle(reply, answer, outcome),
             Answer::Delete(reply, answer) => settle(reply, answer, outcome),
         }
+    }
+}
+
+/// Tells everybody the outcome. From this thread each of them would be woken by a call to the system, and where there is
+/// one processor each would run before the next is told: several are told by a task of the runtime that they wait in.
+fn give_all(answers: Vec<Answer>, outcome: Result<(), LogError>, runtime: Option<Handle>) {
+    let give = move |answers: Vec<Answer>| answers.into_iter().for_each(|answer| answer.give(&outcome));
+    match runtime {
+        Some(runtime) if answers.len() > 1 => {
+            runtime.spawn(async move { give(answers) });
+        }
+        _ => give(answers),
     }
 }
 
@@ -215,6 +233,7 @@ impl Writer {
             meta: BTreeMap::new(),
             discarded: Vec::new(),
             answers: Vec::new(),
+            runtime: None,
             weights: Vec::new(),
         };
         let mut next = first;
@@ -241,9 +260,7 @@ impl Writer {
         if outcome.is_ok() {
             self.sweeps.extend(commit.discarded);
         }
-        for answer in commit.answers {
-            answer.give(&outcome);
-        }
+        give_all(commit.answers, outcome, commit.runtime);
         // Only now, so that what is being committed counts as waiting.
         drop(commit.weights);
     }
@@ -271,7 +288,8 @@ impl Writer {
     }
 
     fn take(&mut self, job: Job, commit: &mut Commit) {
-        let Job { change, _weight: weight } = job;
+        let Job { change, runtime, _weight: weight } = job;
+        commit.runtime = Some(runtime);
         let open = self.health.check();
         match change {
             Change::Append { room, epoch, entries, reply } => {
