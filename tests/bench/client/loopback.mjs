@@ -105,18 +105,16 @@ export class Loopback {
 	}
 
 	#say(head, tail = new Uint8Array()) {
-		const body = new Uint8Array(head.length + tail.length);
-		body.set(head);
-		body.set(tail, head.length);
+		const body = joined(head, tail);
 		if (body.length <= MAX_BODY_BYTES) return this.#send(body);
 		for (let at = 0; at < body.length; at += MAX_BODY_BYTES - 16) {
 			const chunk = body.subarray(at, at + MAX_BODY_BYTES - 16);
-			this.#send(Uint8Array.from([FRAGMENT, ...varuint(body.length), ...chunk]));
+			this.#send(joined([FRAGMENT, ...varuint(body.length)], chunk));
 		}
 	}
 
 	#send(body) {
-		this.#socket.tell("message", { data: Uint8Array.from([...varuint(body.length), ...body]).buffer });
+		this.#socket.tell("message", { data: joined(varuint(body.length), body).buffer });
 	}
 }
 
@@ -164,6 +162,13 @@ class LoopbackSocket {
 	tell(type, event) {
 		this.#listeners.get(type)?.(event);
 	}
+}
+
+function joined(head, tail) {
+	const both = new Uint8Array(head.length + tail.length);
+	both.set(head);
+	both.set(tail, head.length);
+	return both;
 }
 
 function varuint(value) {
