@@ -304,6 +304,80 @@ describe("a database that goes away", () => {
 	});
 });
 
+describe("a database that the page has begun to open", () => {
+	/** Runs in the page: an engine that is given what comes of it, as the package does. */
+	const startEarly = async (page, options) =>
+		page.evaluate(async (options) => {
+			const { openEarly } = await import("/early.js");
+			start({ ...options, early: openEarly(options.database) });
+			return open("room");
+		}, options);
+
+	test("is made by the engine when it was not there, and found when it was", async () => {
+		const database = fresh("early");
+		const page = await newPage();
+		await startEarly(page, { database });
+		await page.evaluate(() => save("one", "written"));
+		await page.close();
+		const again = await newPage();
+		assert.match(await startEarly(again, { database }), /written/);
+		// Rejects while somebody holds on to a handle.
+		await again.evaluate(async (database) => {
+			await engine.close();
+			await deleted(database);
+		}, database);
+		await again.close();
+	});
+
+	test("may be deleted before the engine has it", async () => {
+		const database = fresh("early-deleted");
+		const page = await pageIn(database, "room");
+		await page.evaluate(() => save("one", "gone"));
+		await page.evaluate(() => engine.close());
+		const text = await page.evaluate(async (database) => {
+			const { openEarly } = await import("/early.js");
+			const early = openEarly(database);
+			await early;
+			await deleted(database);
+			events.length = 0;
+			start({ database, early });
+			const found = await open("room");
+			await save("two", "new");
+			return found;
+		}, database);
+		assert.doesNotMatch(text, /gone/);
+		await page.close();
+		assert.match(await found(database, "room"), /new/);
+	});
+
+	test("is left alone when it is of a newer version or of somebody else", async () => {
+		const page = await newPage();
+		for (const version of [1, 2]) {
+			const database = fresh("early-foreign");
+			const local = await page.evaluate(
+				async ([database, version]) => {
+					await new Promise((resolve) => {
+						const request = indexedDB.open(database, version);
+						request.onsuccess = () => resolve(request.result.close());
+					});
+					const { openEarly } = await import("/early.js");
+					events.length = 0;
+					start({ database, early: openEarly(database) });
+					await open("room");
+					engine.change(room, set("key", "in memory"));
+					// Nothing of ours holds on to it.
+					await deleted(database);
+					return last("status").local;
+				},
+				[database, version],
+			);
+			assert.equal(local.state, "degraded");
+			assert.match(local.cause, /less than the existing version|something else/);
+		}
+		await page.close();
+	});
+});
+
 describe("the engine", () => {
 	test("takes changes from inside its own sink, in order", async () => {
 		const page = await newPage();
