@@ -101,10 +101,10 @@ async fn main() {
         "compact" => {
             let doc = Doc::new();
             let text = doc.get_or_insert_text("text");
-            let updates: Vec<Vec<u8>> = (0..number(3).unwrap())
-                .map(|_| {
+            let updates: Vec<Vec<u8>> = (0..number(3).unwrap() as u32)
+                .map(|at| {
                     let mut transaction = doc.transact_mut();
-                    text.insert(&mut transaction, 0, "x");
+                    text.insert(&mut transaction, at, "x");
                     transaction.encode_update_v1()
                 })
                 .collect();

@@ -31,9 +31,10 @@ pub use compactor::{CompactionPolicy, Compactor, Moment, Outcome};
 /// Stack of the thread that holds the document. Updates nest at most as deep as the scanner allows; this is
 /// address space, touched only if it is needed.
 const STACK_BYTES: usize = 64 << 20;
-/// Updates applied in one transaction. A transaction's end costs by what it touched, so few and large ones;
-/// between them the clock is looked at.
-const UPDATES_PER_TRANSACTION: usize = 10_000;
+/// Updates applied in one transaction; between them the clock is looked at. yrs joins what follows on each other at a
+/// transaction's end, from the last to the first, and copies what it has joined so far each time: 10,000 keystrokes in
+/// a row take 52 ms in one transaction, 8 in twenty.
+const UPDATES_PER_TRANSACTION: usize = 500;
 
 /// What one compaction may take.
 #[derive(Debug, Clone, Copy)]
