@@ -17,7 +17,7 @@ import { Rounds, type Undo, Watchers } from "./listeners.js";
 import { Mirror } from "./mirror.js";
 import { mergePeers, type Peer, presenceJson } from "./presence.js";
 import { EditReceipt, Milestone, type Receipt } from "./receipt.js";
-import { LOADING, mergeStatus, type RoomStatus } from "./status.js";
+import { LOADING, mergeStatus, type RoomStatus, withEdit } from "./status.js";
 
 const NOBODY = Object.freeze({ self: undefined, others: Object.freeze([]) });
 
@@ -97,6 +97,7 @@ export class Opened {
 		const number = new DataView(done.buffer, done.byteOffset).getFloat64(0, true);
 		this.#lastEdit = number;
 		this.#mirror.apply(done, EDIT_BYTES);
+		if (number > 0) this.status = withEdit(this.status, Date.now());
 		this.#rounds.now();
 		return new EditReceipt(number, this.#saved, this.#acked);
 	}

@@ -57,6 +57,17 @@ export function mergeStatus(before: RoomStatus, after: RoomStatus): RoomStatus {
 	return isSame ? before : Object.freeze({ connection, local, server });
 }
 
+/** The status from the moment of an edit on: the engine says the same, with the count of all, as soon as it may speak. */
+export function withEdit(before: RoomStatus, now: number): RoomStatus {
+	const { connection, local, server } = before;
+	if (local.state !== "saved" && server.state !== "saved") return before;
+	return mergeStatus(before, {
+		connection,
+		local: local.state === "saved" ? { state: "saving" } : local,
+		server: server.state === "saved" ? { state: "pending", count: 1, oldestAt: now } : server,
+	});
+}
+
 /** @internal */
 export function keep<Part>(before: Part, after: Part): Part {
 	return isEqual(before, after) ? before : Object.freeze(after);

@@ -356,44 +356,6 @@ describe("receipts", () => {
 	});
 });
 
-describe("status", () => {
-	test("keeps the identity of every part that says the same", async () => {
-		const { room, remote } = await open();
-		const listener = vi.fn();
-		room.onStatus(listener);
-		const before = room.status;
-		expect(before).toEqual(ONLINE);
-		remote.tell("status", structuredClone(ONLINE));
-		await turn();
-		expect(room.status).toBe(before);
-		expect(listener).not.toHaveBeenCalled();
-
-		remote.tell("status", {
-			...structuredClone(ONLINE),
-			server: { state: "pending", count: 1, oldestAt: 5 },
-		});
-		await turn();
-		expect(room.status.connection).toBe(before.connection);
-		expect(room.status.local).toBe(before.local);
-		expect(room.status.server).toEqual({ state: "pending", count: 1, oldestAt: 5 });
-		expect(listener).toHaveBeenCalledExactlyOnceWith(room.status, before);
-	});
-
-	test("of the client is the connection that the rooms share", async () => {
-		const client = fakeClient();
-		expect(client.status.connection.state).toBe("offline");
-		const listener = vi.fn();
-		client.onStatus(listener);
-		await client.open("board");
-		await turn();
-		expect(client.status).toEqual({ connection: { state: "online" } });
-		expect(listener).toHaveBeenCalledTimes(1);
-		await client.close();
-		await turn();
-		expect(client.status.connection.state).toBe("offline");
-	});
-});
-
 describe("presence", () => {
 	test("is sent as JSON and shown back as it was sent", async () => {
 		const { room, remote } = await open();
