@@ -10,9 +10,10 @@
 use crate::edit::{Node, Op, Step};
 use crate::link::{Due, Link, SocketId};
 use crate::outlet::{Outlet, Violation};
+use crate::presence::Presence;
 use crate::room::Room;
 use crate::sorted::Sorted;
-use crate::status::{Connection, Edits, Presence, Status};
+use crate::status::{Connection, Edits, Status};
 use crate::storage::{StorageError, StorageErrorKind, Stored, Write};
 use crate::time::{Clock, Millis};
 use crate::value::{Shape, Value};
@@ -170,7 +171,7 @@ impl Client {
     ) -> Result<(), ChangeError> {
         let now = self.clock.read(now);
         let open = self.rooms.get_mut(room).ok_or(ChangeError::NotOpen)?;
-        let result = open.set_presence(now, state);
+        let result = open.attendance_mut().show(now, state);
         self.settle(now);
         result
     }
@@ -380,7 +381,7 @@ impl Client {
 
     /// Who else is in a room.
     pub fn presence(&self, room: RoomId) -> Option<&Presence> {
-        Some(self.rooms.get(room)?.presence())
+        Some(self.rooms.get(room)?.attendance().seen())
     }
 
     /// How far a room's edits have come.
@@ -461,7 +462,7 @@ impl Client {
             }
             RelayFrame::Presence { channel, peer, state } => {
                 self.on_channel(channel, |room, _| {
-                    room.on_peer(peer, &state);
+                    room.attendance_mut().on_peer(peer, &state);
                     Ok(())
                 })?;
             }

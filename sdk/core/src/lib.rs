@@ -47,6 +47,7 @@ mod link;
 mod outbox;
 mod outlet;
 pub mod packet;
+pub mod presence;
 mod room;
 mod seed;
 pub mod sorted;
@@ -62,7 +63,8 @@ pub use link::SocketId;
 
 use bytes::Bytes;
 use hither_protocol::ids::RoomNameError;
-use status::{Presence, Status};
+use presence::Presence;
+use status::Status;
 use storage::Write;
 use time::Millis;
 use value::Value;

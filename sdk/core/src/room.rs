@@ -19,8 +19,9 @@ use crate::journal::Journal;
 use crate::outbox::{Outbox, Row};
 use crate::outlet::{Outlet, Violation};
 use crate::packet;
+use crate::presence::Attendance;
 use crate::seed::{self, Seed};
-use crate::status::{Connection, Edits, Local, Presence, Server, Status};
+use crate::status::{Connection, Edits, Local, Server, Status};
 use crate::time::{Clock, Millis};
 use crate::{Change, ChangeError, Event, OpenOptions, RoomId, Wish};
 use bytes::Bytes;
@@ -28,11 +29,8 @@ use hither_protocol::close::CloseCode;
 use hither_protocol::contents::Contents;
 use hither_protocol::frames::{Access, ClientFrame, Mode};
 use hither_protocol::ids::{Channel, Cursor, Epoch, Peer, RoomName, Seq};
-use hither_protocol::limits::{MAX_PRESENCE_BYTES, MAX_UPDATE_BYTES};
+use hither_protocol::limits::MAX_UPDATE_BYTES;
 use hither_protocol::scan::{Scan, scan};
-
-/// The shortest time between two presence frames, in milliseconds: 20 a second look fluent.
-const PRESENCE_MS: u64 = 50;
 
 /// How long after a refusal that may pass the room is asked for again, in milliseconds.
 const REJOIN_MS: u64 = 2_000;
@@ -60,11 +58,7 @@ pub(crate) struct Room {
     acked_told: u64,
     refused: Option<(u16, String)>,
     trouble: Option<String>,
-    presence: Presence,
-    presence_changed: bool,
-    own_presence: Option<String>,
-    presence_at: Option<Millis>,
-    presence_sent: Millis,
+    attendance: Attendance,
     status_told: Option<Status>,
 }
 
@@ -125,11 +119,7 @@ impl Room {
             acked_told: 0,
             refused: None,
             trouble: None,
-            presence: Presence::default(),
-            presence_changed: false,
-            own_presence: None,
-            presence_at: None,
-            presence_sent: Millis::default(),
+            attendance: Attendance::default(),
             status_told: None,
         }
     }
@@ -150,8 +140,12 @@ impl Room {
         self.cursor
     }
 
-    pub(crate) fn presence(&self) -> &Presence {
-        &self.presence
+    pub(crate) fn attendance(&self) -> &Attendance {
+        &self.attendance
+    }
+
+    pub(crate) fn attendance_mut(&mut self) -> &mut Attendance {
+        &mut self.attendance
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -277,19 +271,6 @@ impl Room {
         }
     }
 
-    pub(crate) fn set_presence(&mut self, now: Millis, state: Option<String>) -> Result<(), ChangeError> {
-        let bytes = state.as_ref().map_or(0, String::len);
-        if bytes > MAX_PRESENCE_BYTES {
-            return Err(ChangeError::TooLarge { bytes, limit: MAX_PRESENCE_BYTES });
-        }
-        if self.own_presence != state {
-            self.own_presence = state;
-            let earliest = self.presence_sent + PRESENCE_MS;
-            self.presence_at = Some(earliest.max(now));
-        }
-        Ok(())
-    }
-
     pub(crate) fn close(&mut self, now: Millis, out: &mut Outlet) {
         if let Some(channel) = self.channel() {
             out.frames.push(&ClientFrame::Leave { channel });
@@ -325,7 +306,7 @@ impl Room {
         self.session = Session::Away;
         self.cursor = None;
         self.incoming.clear();
-        self.clear_presence();
+        self.attendance.on_away();
         self.join(out);
         Some(channel)
     }
@@ -343,7 +324,7 @@ impl Room {
     pub(crate) fn on_link_lost(&mut self) {
         self.interrupt();
         self.session = Session::Away;
-        self.clear_presence();
+        self.attendance.on_away();
     }
 
     #[allow(clippy::too_many_arguments)] // the fields of one frame
@@ -374,8 +355,7 @@ impl Room {
         let mode = if self.cursor.is_none() { Mode::Reset } else { mode };
         self.is_owing &= mode == Mode::Resumed;
         self.cursor = Some(Cursor { epoch, seq: start });
-        self.presence.self_peer = Some(peer.0);
-        self.presence_changed = true;
+        self.attendance.on_joined(peer);
         let found = Contents::default();
         self.session = Session::Replaying { channel, until: head, mode, access, found };
         self.finish_replay_if_done(now, out);
@@ -386,7 +366,7 @@ impl Room {
         let code = u16::try_from(code).unwrap_or(u16::MAX);
         let may_retry = CloseCode::from_number(code.into()).is_none_or(CloseCode::is_retry);
         out.error(self.id, "room-refused", &format!("{code}: {reason}"));
-        self.clear_presence();
+        self.attendance.on_away();
         let retry_at = may_retry.then(|| now + REJOIN_MS);
         self.interrupt();
         self.session = Session::Barred { reason, retry_at };
@@ -451,19 +431,6 @@ impl Room {
         out.event(self.id, Event::Refused { from, to: self.edits.made, code, message });
     }
 
-    pub(crate) fn on_peer(&mut self, peer: Peer, state: &Bytes) {
-        self.presence_changed = true;
-        match std::str::from_utf8(state) {
-            Ok("") => {
-                self.presence.others.remove(peer.0);
-            }
-            Ok(state) => {
-                self.presence.others.insert(peer.0, state.to_owned());
-            }
-            Err(_) => {}
-        }
-    }
-
     /// Ends a message: what came in it enters the document as one transaction.
     pub(crate) fn absorb(&mut self, now: Millis, out: &mut Outlet) {
         let incoming = std::mem::take(&mut self.incoming);
@@ -519,9 +486,7 @@ impl Room {
             self.seed = None;
         }
         self.advance(now);
-        if self.own_presence.is_some() {
-            self.presence_at = Some(now);
-        }
+        self.attendance.on_live(now);
         self.push(out);
     }
 
@@ -551,13 +516,6 @@ impl Room {
         }
     }
 
-    fn clear_presence(&mut self) {
-        if self.presence != Presence::default() {
-            self.presence = Presence::default();
-            self.presence_changed = true;
-        }
-    }
-
     // ---- time
 
     pub(crate) fn next_timeout(&self, is_disk_busy: bool) -> Option<Millis> {
@@ -570,7 +528,7 @@ impl Room {
             _ => None,
         };
         let seed = self.seed.as_ref().filter(|_| self.is_ready()).map(|seed| seed.deadline);
-        let presence = self.presence_at.filter(|_| matches!(self.session, Session::Live { .. }));
+        let presence = self.attendance.due().filter(|_| matches!(self.session, Session::Live { .. }));
         let journal = self.journal.next_timeout().filter(|_| !is_disk_busy);
         [reload, rejoin, seed, presence, journal].into_iter().flatten().min()
     }
@@ -606,16 +564,12 @@ impl Room {
     /// Says what became due or changed. Called once at the end of every fact.
     pub(crate) fn settle(&mut self, now: Millis, connection: &Connection, clock: &Clock, out: &mut Outlet) {
         if let Session::Live { channel, .. } = self.session
-            && self.presence_at.is_some_and(|at| at <= now)
+            && let Some(state) = self.attendance.take_due(now)
         {
-            self.presence_at = None;
-            self.presence_sent = now;
-            let state = self.own_presence.clone().unwrap_or_default().into();
             out.frames.push(&ClientFrame::Presence { channel, state });
         }
-        if self.presence_changed {
-            self.presence_changed = false;
-            out.event(self.id, Event::Presence(self.presence.clone()));
+        if let Some(presence) = self.attendance.take_changed() {
+            out.event(self.id, Event::Presence(presence));
         }
         self.edits.acked = self.outbox.oldest().map_or(self.edits.made, |row| row.edit - 1);
         if self.edits.acked > self.acked_told {

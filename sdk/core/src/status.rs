@@ -1,6 +1,5 @@
 //! What is true right now about a room's connection, this device's copy and the relay's copy.
 
-use crate::sorted::Sorted;
 use crate::time::{Clock, Millis};
 use serde::Serialize;
 
@@ -74,15 +73,6 @@ pub enum Server {
     Pending { count: u64, oldest_at: Millis },
     /// The relay refuses what this client writes; it stays on this device.
     Refused { code: u16, message: String },
-}
-
-/// Who else is here.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Presence {
-    /// This connection's number while the room is joined.
-    pub self_peer: Option<u64>,
-    /// The others' states, JSON texts by connection.
-    pub others: Sorted<u64, String>,
 }
 
 /// How far edits have come. All are cumulative: edit numbers count 1, 2, 3… per open room.

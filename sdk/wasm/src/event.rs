@@ -1,7 +1,7 @@
 //! Core events as the sink hears them: a kind, and a payload of JavaScript's own types.
 
 use hither_core::Event;
-use hither_core::status::Presence;
+use hither_core::presence::Presence;
 use js_sys::{Array, JSON, Object, Reflect, Uint8Array};
 use serde::Serialize;
 use serde_wasm_bindgen::Serializer;

@@ -10,7 +10,8 @@ use crate::{
 };
 use bytes::Bytes;
 use hither_core::{
-    status::{Connection, Local, Presence, Server},
+    presence::Presence,
+    status::{Connection, Local, Server},
     value::Value,
 };
 use hither_protocol::contents::Contents;
