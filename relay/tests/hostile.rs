@@ -258,7 +258,7 @@ async fn joins_are_accepted_at_the_rate_limit_and_close_the_connection_past_it()
     };
     client.raw.send(joins(0..5)).await;
     for _ in 0..5 {
-        assert!(matches!(client.next().await, RelayFrame::Joined { .. }));
+        assert!(matches!(client.next().await, RelayFrame::Joined(_)));
     }
     // Far more than one past it, and in one message: a busy machine takes its time, and the limit grows with that.
     client.raw.send(joins(5..200)).await;

@@ -173,7 +173,7 @@ async fn rooms_of_a_connection_are_accepted_at_the_limit_and_refused_one_past_it
     let (mut joined, mut refused) = (0, 0);
     while joined + refused <= MAX_ROOMS_PER_SOCKET {
         match client.next().await {
-            RelayFrame::Joined { .. } => joined += 1,
+            RelayFrame::Joined(_) => joined += 1,
             RelayFrame::Refused { code: 4429, .. } => refused += 1,
             other => panic!("{other:?}"),
         }

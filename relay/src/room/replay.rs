@@ -16,7 +16,7 @@ use bytes::Bytes;
 use hither_protocol::{
     close::CloseCode,
     contents::Contents,
-    frames::{Mode, RelayFrame},
+    frames::{Joined, Mode, RelayFrame},
     id_set::IdSet,
     ids::{Cursor, Seq},
     scan::{Scan, scan},
@@ -244,7 +244,7 @@ impl Room {
             }
             None => Some(0).filter(|_| head.head == 0),
         };
-        let joined = RelayFrame::Joined {
+        let joined = Joined {
             room: self.name.clone(),
             channel: self.channel,
             peer: member.peer,
@@ -253,7 +253,7 @@ impl Room {
             head: Seq(head.head),
             mode: if resumed_at.is_some() { Mode::Resumed } else { Mode::Reset },
         };
-        self.send(id, words::frame(&joined));
+        self.send(id, words::frame(&RelayFrame::Joined(joined)));
         self.begin(id, head, resumed_at);
     }
 

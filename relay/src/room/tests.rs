@@ -142,7 +142,7 @@ impl Hall {
                 continue;
             }
             ears.push(match RelayFrame::decode(body).unwrap() {
-                RelayFrame::Joined { mode, head, .. } => Joined(mode, head.0),
+                RelayFrame::Joined(joined) => Joined(joined.mode, joined.head.0),
                 RelayFrame::Snapshot { seq, .. } => Snap(seq.0),
                 RelayFrame::Update { seq, .. } => Update(seq.0),
                 RelayFrame::Ack { n, seq, .. } => Ack(n, seq.0),

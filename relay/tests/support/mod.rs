@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use hither_protocol::{
     deframe::Deframer,
     enframe::Enframer,
-    frames::{ClientFrame, Mode, RelayFrame},
+    frames::{ClientFrame, Joined, Mode, RelayFrame},
     ids::{Channel, Cursor, Epoch, Peer, RoomName, Seq},
     limits::MAX_RELAY_FRAME_BYTES,
 };
@@ -202,7 +202,7 @@ impl Member {
         let room = RoomName::new(room).unwrap();
         client.say(&ClientFrame::Join { room: room.clone(), token: Bytes::new(), cursor }).await;
         match client.next().await {
-            RelayFrame::Joined { channel, peer, epoch, head, mode, .. } => {
+            RelayFrame::Joined(Joined { channel, peer, epoch, head, mode, .. }) => {
                 Member { client, room, channel, peer, epoch, head: head.0, mode, pushed: 0, log: Vec::new() }
             }
             other => panic!("{other:?} instead of Joined"),

@@ -414,15 +414,16 @@ impl Client {
                 }
                 self.out.max_update = usize::try_from(welcome.max_update).unwrap_or(usize::MAX);
             }
-            RelayFrame::Joined { room, channel, .. } if self.was_forsaken(&room) => {
-                self.out.frames.push(&ClientFrame::Leave { channel });
-                self.join_if_open(&room);
+            RelayFrame::Joined(joined) if self.was_forsaken(&joined.room) => {
+                self.out.frames.push(&ClientFrame::Leave { channel: joined.channel });
+                self.join_if_open(&joined.room);
             }
-            RelayFrame::Joined { room, channel, peer, access, epoch, head, mode } => {
-                match self.rooms.values_mut().find(|open| open.name == room && !open.is_closing()) {
+            RelayFrame::Joined(joined) => {
+                let room = &joined.room;
+                match self.rooms.values_mut().find(|open| open.name == *room && !open.is_closing()) {
                     Some(open) => {
-                        self.channels.insert(channel, open.id);
-                        open.on_joined(now, channel, peer, access, epoch, head, mode, &mut self.out)?;
+                        self.channels.insert(joined.channel, open.id);
+                        open.on_joined(now, &joined, &mut self.out)?;
                         if let Some(channel) = open.rejoin_if_unsure(&mut self.out) {
                             self.channels.remove(channel);
                         }

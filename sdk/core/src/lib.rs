@@ -12,6 +12,7 @@
 //! | `link` | the connection: backoff, heartbeats |
 //! | `outlet` | where all of these leave what they want done |
 //! | [`storage`] | rows and batches as data |
+//! | [`presence`] | who is in a room: what is shown there and what is seen |
 //! | [`status`] | what is true about connection, disk and relay |
 //! | [`edit`], [`value`] | what applications write and read |
 //! | [`packet`] | both, as flat buffers |

@@ -27,8 +27,8 @@ use crate::{Change, ChangeError, Event, OpenOptions, RoomId, Wish};
 use bytes::Bytes;
 use hither_protocol::close::CloseCode;
 use hither_protocol::contents::Contents;
-use hither_protocol::frames::{Access, ClientFrame, Mode};
-use hither_protocol::ids::{Channel, Cursor, Epoch, Peer, RoomName, Seq};
+use hither_protocol::frames::{Access, ClientFrame, Joined, Mode};
+use hither_protocol::ids::{Channel, Cursor, RoomName, Seq};
 use hither_protocol::limits::MAX_UPDATE_BYTES;
 use hither_protocol::scan::{Scan, scan};
 
@@ -327,18 +327,13 @@ impl Room {
         self.attendance.on_away();
     }
 
-    #[allow(clippy::too_many_arguments)] // the fields of one frame
     pub(crate) fn on_joined(
         &mut self,
         now: Millis,
-        channel: Channel,
-        peer: Peer,
-        access: Access,
-        epoch: Epoch,
-        head: Seq,
-        mode: Mode,
+        joined: &Joined,
         out: &mut Outlet,
     ) -> Result<(), Violation> {
+        let Joined { channel, peer, access, epoch, head, mode, .. } = *joined;
         if !matches!(self.session, Session::Joining) {
             return Err(Violation(format!("Joined for room {} that was not asked for", self.name)));
         }

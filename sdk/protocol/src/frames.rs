@@ -136,15 +136,7 @@ pub enum RelayFrame {
     /// The answer to Hello, with the limits in force.
     Welcome(Welcome),
     /// The answer to Join: the room's replay follows.
-    Joined {
-        room: RoomName,
-        channel: Channel,
-        peer: Peer,
-        access: Access,
-        epoch: Epoch,
-        head: Seq,
-        mode: Mode,
-    },
+    Joined(Joined),
     /// All entries up to `seq` as one update; only in a reset.
     Snapshot { channel: Channel, seq: Seq, update: Bytes },
     /// The entry at `seq`, durable.
@@ -180,6 +172,25 @@ pub struct Welcome {
     pub max_presence: u64,
     /// Rooms that this connection may be in at once.
     pub max_rooms: u64,
+}
+
+/// A room that lets a client in, and where its log stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The room that was asked for.
+    pub room: RoomName,
+    /// The number that stands for it on this connection.
+    pub channel: Channel,
+    /// This connection, to the others in the room.
+    pub peer: Peer,
+    /// What this client may do there.
+    pub access: Access,
+    /// The life of the log.
+    pub epoch: Epoch,
+    /// Its newest entry; the replay ends there.
+    pub head: Seq,
+    /// Whether the replay goes on from the cursor or begins anew.
+    pub mode: Mode,
 }
 
 /// What a member may do in a room.
@@ -300,7 +311,7 @@ impl RelayFrame {
                 max_presence: varint::read(body)?,
                 max_rooms: varint::read(body)?,
             }),
-            JOINED => RelayFrame::Joined {
+            JOINED => RelayFrame::Joined(Joined {
                 room: read_room(body)?,
                 channel: read_channel(body)?,
                 peer: Peer(varint::read(body)?),
@@ -316,7 +327,7 @@ impl RelayFrame {
                     1 => Mode::Reset,
                     value => return Err(FrameError::UnknownValue { what: "a mode", value: value.into() }),
                 },
-            },
+            }),
             SNAPSHOT => RelayFrame::Snapshot {
                 channel: read_channel(body)?,
                 seq: Seq(varint::read(body)?),
@@ -372,7 +383,7 @@ impl RelayFrame {
                 start(&mut head, WELCOME, &[version, ping_interval_ms, max_update, max_presence, max_rooms]);
                 None
             }
-            RelayFrame::Joined { room, channel, peer, access, epoch, head: seq, mode } => {
+            RelayFrame::Joined(Joined { room, channel, peer, access, epoch, head: seq, mode }) => {
                 start(&mut head, JOINED, &[]);
                 write_bytes(&mut head, room.as_str().as_bytes());
                 varint::write(&mut head, channel.0);

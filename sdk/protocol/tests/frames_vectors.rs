@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hither_protocol::VERSION;
 use hither_protocol::close::CloseCode;
 use hither_protocol::deframe::Deframer;
-use hither_protocol::frames::{Access, ClientFrame, Mode, RelayFrame, TABLE, Welcome};
+use hither_protocol::frames::{Access, ClientFrame, Joined, Mode, RelayFrame, TABLE, Welcome};
 use hither_protocol::ids::{Channel, Cursor, Epoch, Peer, RoomName, Seq};
 use hither_protocol::limits::MAX_CLIENT_FRAME_BYTES;
 use serde_json::{Map, Value, json};
@@ -78,14 +78,16 @@ fn client_frames() -> Vec<(&'static str, ClientFrame)> {
 
 fn relay_frames() -> Vec<(&'static str, RelayFrame)> {
     let update = Bytes::from_static(&[0, 1, 7, 1, 0, 1]);
-    let joined = |access, head, mode| RelayFrame::Joined {
-        room: room("notes"),
-        channel: Channel(9),
-        peer: Peer(70_000),
-        access,
-        epoch: epoch(),
-        head,
-        mode,
+    let joined = |access, head, mode| {
+        RelayFrame::Joined(Joined {
+            room: room("notes"),
+            channel: Channel(9),
+            peer: Peer(70_000),
+            access,
+            epoch: epoch(),
+            head,
+            mode,
+        })
     };
     let denied = CloseCode::Denied.number().into();
     vec![
@@ -197,7 +199,7 @@ fn relay_json(frame: &RelayFrame) -> Value {
             "max_presence": number(welcome.max_presence),
             "max_rooms": number(welcome.max_rooms),
         }),
-        RelayFrame::Joined { room, channel, peer, access, epoch, head, mode } => json!({
+        RelayFrame::Joined(Joined { room, channel, peer, access, epoch, head, mode }) => json!({
             "type": "Joined",
             "room": room.as_str(),
             "channel": number(channel.0),

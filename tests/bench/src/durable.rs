@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hither_protocol::VERSION;
 use hither_protocol::deframe::Deframer;
-use hither_protocol::frames::{ClientFrame, RelayFrame};
+use hither_protocol::frames::{ClientFrame, Joined, RelayFrame};
 use hither_protocol::ids::RoomName;
 use hither_protocol::limits::MAX_RELAY_FRAME_BYTES;
 use std::io::Write as _;
@@ -172,7 +172,7 @@ async fn fill(server: &Server<'_>, first: usize, count: usize) -> Result<(), Fai
         let mut answer = Vec::new();
         for body in deframer.read(message) {
             match RelayFrame::decode(body?)? {
-                RelayFrame::Joined { channel, .. } => {
+                RelayFrame::Joined(Joined { channel, .. }) => {
                     let update = crate::crowd::keystroke(1, 0, now_us()).into();
                     ClientFrame::Push { channel, n: 1, update }.encode(&mut answer);
                 }

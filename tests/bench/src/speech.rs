@@ -7,7 +7,7 @@ use crate::Failed;
 use bytes::Bytes;
 use hither_protocol::VERSION;
 use hither_protocol::deframe::Deframer;
-use hither_protocol::frames::{ClientFrame, Mode, RelayFrame};
+use hither_protocol::frames::{ClientFrame, Joined, Mode, RelayFrame};
 use hither_protocol::ids::{Channel, Cursor, Epoch, RoomName, Seq};
 use hither_protocol::limits::MAX_RELAY_FRAME_BYTES;
 use hither_protocol::varint;
@@ -118,7 +118,7 @@ impl Speech {
 
 fn relay_says(frame: RelayFrame, channel: &mut Channel) -> Result<Option<Heard>, Failed> {
     Ok(Some(match frame {
-        RelayFrame::Joined { channel: given, epoch, head, mode, .. } => {
+        RelayFrame::Joined(Joined { channel: given, epoch, head, mode, .. }) => {
             *channel = given;
             Heard::Joined { epoch, head, mode }
         }

@@ -9,7 +9,7 @@ use hither_core::time::Millis;
 use hither_core::{Client, Config, OpenOptions, RoomId, SocketId, Wish};
 use hither_protocol::VERSION;
 use hither_protocol::contents::Contents;
-use hither_protocol::frames::{Access, Mode, RelayFrame, Welcome};
+use hither_protocol::frames::{Access, Joined, Mode, RelayFrame, Welcome};
 use hither_protocol::ids::{Channel, Epoch, Peer, RoomName, Seq};
 use hither_protocol::scan::{Scan, scan};
 use std::time::Instant;
@@ -109,7 +109,7 @@ impl Reader {
             max_presence: 4 << 10,
             max_rooms: 100,
         }));
-        reader.hears(RelayFrame::Joined {
+        reader.hears(RelayFrame::Joined(Joined {
             channel: CHANNEL,
             room: RoomName::new("room").unwrap(),
             peer: Peer(1),
@@ -117,7 +117,7 @@ impl Reader {
             epoch: Epoch([1; 16]),
             head: Seq(0),
             mode: Mode::Resumed,
-        });
+        }));
         reader
     }
 

@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use hither_core::SocketId;
 use hither_protocol::{
-    frames::{ClientFrame, RelayFrame},
+    frames::{ClientFrame, Joined, RelayFrame},
     scan::scan,
 };
 
@@ -332,7 +332,7 @@ fn show_relay(frame: &RelayFrame) -> String {
         RelayFrame::Snapshot { channel, seq, update } => {
             format!("[Snapshot {channel} {seq}, {} bytes] ", update.len())
         }
-        RelayFrame::Joined { room, channel, peer, epoch, head, mode, .. } => {
+        RelayFrame::Joined(Joined { room, channel, peer, epoch, head, mode, .. }) => {
             format!("[Joined {room} {channel} peer {peer} {:.4} head {head} {mode:?}] ", epoch.to_string())
         }
         other => format!("[{other:?}] "),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hither_protocol::contents::Contents;
 use hither_protocol::deframe::Deframer;
-use hither_protocol::frames::{ClientFrame, Mode, RelayFrame, Welcome};
+use hither_protocol::frames::{ClientFrame, Joined, Mode, RelayFrame, Welcome};
 use hither_protocol::id_set::IdSet;
 use hither_protocol::ids::{Channel, Cursor, Epoch, RoomName, Seq};
 use hither_protocol::limits::MAX_RELAY_FRAME_BYTES;
@@ -117,7 +117,7 @@ impl Raw {
             .await;
         let (channel, mut log) = loop {
             match self.hear().await.unwrap() {
-                RelayFrame::Joined { channel, epoch, head, mode, .. } => {
+                RelayFrame::Joined(Joined { channel, epoch, head, mode, .. }) => {
                     let log = Log { epoch, head, mode, channel, snapshot: None, entries: Vec::new() };
                     break (channel, log);
                 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hither_client::{Client, Notice, Room};
 use hither_protocol::deframe::Deframer;
-use hither_protocol::frames::{Access, ClientFrame, Mode, RelayFrame, Welcome};
+use hither_protocol::frames::{Access, ClientFrame, Joined, Mode, RelayFrame, Welcome};
 use hither_protocol::ids::{Channel, Epoch, Peer, RoomName, Seq};
 use hither_protocol::limits::{MAX_CLIENT_FRAME_BYTES, MAX_RELAY_FRAME_BYTES};
 use hither_protocol::varint;
@@ -86,7 +86,7 @@ fn welcome() -> RelayFrame {
 }
 
 fn joined(room: &str, channel: u64) -> RelayFrame {
-    RelayFrame::Joined {
+    RelayFrame::Joined(Joined {
         room: RoomName::new(room).unwrap(),
         channel: Channel(channel),
         peer: Peer(1),
@@ -94,7 +94,7 @@ fn joined(room: &str, channel: u64) -> RelayFrame {
         epoch: Epoch([3; 16]),
         head: Seq(0),
         mode: Mode::Reset,
-    }
+    })
 }
 
 async fn shakes_hands(stream: TcpStream) -> Option<WebSocketStream<TcpStream>> {

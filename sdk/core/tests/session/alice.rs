@@ -8,7 +8,7 @@ use hither_core::time::Millis;
 use hither_core::value::Value;
 use hither_core::{Client, Config, Event, OpenOptions, RoomId, SocketId, Wish};
 use hither_protocol::deframe::Deframer;
-use hither_protocol::frames::{Access, ClientFrame, Mode, RelayFrame, Welcome};
+use hither_protocol::frames::{Access, ClientFrame, Joined, Mode, RelayFrame, Welcome};
 use hither_protocol::ids::{Channel, Cursor, Epoch, Peer, RoomName, Seq};
 use hither_protocol::limits::{MAX_CLIENT_FRAME_BYTES, MAX_UPDATE_BYTES};
 use std::collections::{BTreeMap, VecDeque};
@@ -224,7 +224,8 @@ pub(crate) fn joined(head: u64, mode: Mode) -> RelayFrame {
 pub(crate) fn joined_to(epoch: Epoch, head: u64, mode: Mode) -> RelayFrame {
     let room = RoomName::new("board").unwrap();
     let access = Access::ReadWrite;
-    RelayFrame::Joined { room, channel: CHANNEL, peer: Peer(5), access, epoch, head: Seq(head), mode }
+    let head = Seq(head);
+    RelayFrame::Joined(Joined { room, channel: CHANNEL, peer: Peer(5), access, epoch, head, mode })
 }
 
 pub(crate) fn update(seq: u64, update: &Bytes) -> RelayFrame {

@@ -28,14 +28,16 @@ fn relay_frames() -> Vec<RelayFrame> {
     let (channel, seq, epoch) = (Channel(3), Seq(500), Epoch([1; 16]));
     let limits =
         Welcome { version: 1, ping_interval_ms: 10_000, max_update: 9, max_presence: 8, max_rooms: 7 };
-    let joined = |access, mode| RelayFrame::Joined {
-        room: room("r"),
-        channel,
-        peer: Peer(77),
-        access,
-        epoch,
-        head: seq,
-        mode,
+    let joined = |access, mode| {
+        RelayFrame::Joined(Joined {
+            room: room("r"),
+            channel,
+            peer: Peer(77),
+            access,
+            epoch,
+            head: seq,
+            mode,
+        })
     };
     vec![
         RelayFrame::Welcome(limits),
