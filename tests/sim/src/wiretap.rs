@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hither_protocol::{
     contents::Contents,
     deframe::Deframer,
-    frames::{ClientFrame, Joined, Mode, RelayFrame},
+    frames::{self, ClientFrame, Mode, RelayFrame},
     ids::{Channel, Cursor, Epoch, RoomName},
     limits::{MAX_CLIENT_FRAME_BYTES, MAX_RELAY_FRAME_BYTES},
     scan::scan,
@@ -98,7 +98,7 @@ impl Wiretap {
 
     fn check(&mut self, frame: &RelayFrame, store: &Store, noticed: &mut Noticed) -> Result<(), String> {
         match frame {
-            RelayFrame::Joined(Joined { room, channel, epoch, head, mode, .. }) => {
+            RelayFrame::Joined(frames::Joined { room, channel, epoch, head, mode, .. }) => {
                 let Some(cursor) = self.joining.remove(room) else {
                     return Err(format!("Joined for {room}, which nobody asked for"));
                 };
