@@ -81,9 +81,12 @@ pub enum StorageErrorKind {
     /// The handle died; the shell reopens it.
     #[error("closed")]
     Closed,
-    /// There is none.
+    /// It cannot be reached now.
     #[error("unavailable")]
     Unavailable,
+    /// There is none, and there will be none: rooms live as long as the client.
+    #[error("none")]
+    Absent,
     /// What was written is not there any more, or came back as something else: everything is written again.
     #[error("damaged")]
     Corrupt,

@@ -161,7 +161,10 @@ impl Inner {
     /// Asks for the database. Whatever comes of it is installed, even if the callers have lost patience by then.
     fn open(&self) -> Result<(), StorageError> {
         let factory: IdbFactory = property(&js_sys::global(), "indexedDB")
-            .ok_or_else(|| unavailable("this environment has no IndexedDB"))?
+            .ok_or_else(|| StorageError {
+                cause: "this environment has no IndexedDB".into(),
+                kind: StorageErrorKind::Absent,
+            })?
             .unchecked_into();
         let request = factory.open_with_u32(&self.name, FORMAT).map_err(|error| open_error(&error))?;
         let listener = Some(&self.listener);

@@ -337,10 +337,7 @@ fn room_of(rooms: &mut [(RoomId, Room)], id: RoomId) -> Option<&mut Room> {
     rooms.iter_mut().find(|(room, _)| *room == id).map(|(_, room)| room)
 }
 
-/// Memory storage answers as a browser without IndexedDB does: the core works on and tells the truth.
+/// Memory storage answers as an environment without IndexedDB does: the core works on and tells the truth.
 fn no_disk() -> StorageError {
-    StorageError {
-        cause: "this client keeps rooms in memory only".into(),
-        kind: StorageErrorKind::Unavailable,
-    }
+    StorageError { cause: "this client keeps rooms in memory only".into(), kind: StorageErrorKind::Absent }
 }

@@ -4,7 +4,7 @@ use super::{Phase, Room, Session};
 use crate::journal::Journal;
 use crate::outbox::Row;
 use crate::outlet::Outlet;
-use crate::storage::{RowKey, StorageError, Stored, Write, decode_meta, unpack};
+use crate::storage::{RowKey, StorageError, StorageErrorKind, Stored, Write, decode_meta, unpack};
 use crate::time::Millis;
 use crate::{Event, Wish};
 use bytes::Bytes;
@@ -41,6 +41,11 @@ impl Room {
                         self.tell_patch(patch, out);
                     }
                 }
+            }
+            Err(error) if error.kind == StorageErrorKind::Absent => {
+                self.phase = Phase::Open;
+                self.trouble = Some(error.cause);
+                self.journal.seal();
             }
             Err(error) => {
                 let retry_at = now + (RELOAD_MS << failures.min(6));

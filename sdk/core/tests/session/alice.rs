@@ -28,6 +28,8 @@ pub(crate) struct Alice {
     pub(crate) events: Vec<Event>,
     pub(crate) disk: Disk,
     pub(crate) disk_fails: Option<StorageErrorKind>,
+    /// What it was asked to write.
+    pub(crate) batches: usize,
     pub(crate) deframer: Deframer,
 }
 
@@ -40,6 +42,16 @@ pub(crate) struct Disk {
 
 impl Alice {
     pub(crate) fn opens(disk: Disk, seed: u64, initial: Option<Value>) -> Alice {
+        Alice::begins(disk, seed, initial, None)
+    }
+
+    /// With a disk that answers like this from the start.
+    pub(crate) fn begins(
+        disk: Disk,
+        seed: u64,
+        initial: Option<Value>,
+        disk_fails: Option<StorageErrorKind>,
+    ) -> Alice {
         let client = Client::new(Config { seed, now: Millis(1_000), ..Config::default() });
         let mut alice = Alice {
             client,
@@ -51,7 +63,8 @@ impl Alice {
             connects: 0,
             events: Vec::new(),
             disk,
-            disk_fails: None,
+            disk_fails,
+            batches: 0,
             deframer: Deframer::new(MAX_CLIENT_FRAME_BYTES),
         };
         let options = OpenOptions { initial, token: Vec::new() };
@@ -74,9 +87,16 @@ impl Alice {
                         updates: self.disk.updates.clone().into_iter().collect(),
                         outbox: self.disk.outbox.clone().into_iter().collect(),
                     };
-                    self.client.handle_loaded(self.now, room, Ok(stored));
+                    let answer = match self.disk_fails {
+                        Some(kind @ StorageErrorKind::Absent) => {
+                            Err(StorageError { kind, cause: "none".into() })
+                        }
+                        _ => Ok(stored),
+                    };
+                    self.client.handle_loaded(self.now, room, answer);
                 }
                 Wish::Store { batch, writes } => {
+                    self.batches += 1;
                     let result = if let Some(kind) = self.disk_fails {
                         Err(StorageError { kind, cause: "full".into() })
                     } else {

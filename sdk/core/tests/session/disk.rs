@@ -1,6 +1,7 @@
 //! The rows of a room: written, merged, lost, and read again.
 
 use crate::alice::{Alice, Disk, ack, bobs_updates, text_room, update};
+use hither_core::Event;
 use hither_core::edit::{Op, Step};
 use hither_core::status::{Local, Server};
 use hither_core::storage::StorageErrorKind;
@@ -21,6 +22,27 @@ fn a_disk_that_fails_is_told_tried_again_and_costs_nothing() {
     assert_eq!(alice.client.edits(alice.room).unwrap().saved, 1);
     assert_eq!(alice.client.status(alice.room).unwrap().local, Local::Saved);
     assert_eq!(Alice::opens(alice.disk, 9, None).shows(), r#"{"a":1}"#);
+}
+
+#[test]
+fn where_there_is_no_disk_nothing_is_kept_for_one_and_that_is_said() {
+    let mut alice = Alice::begins(Disk::default(), 1, None, Some(StorageErrorKind::Absent));
+    alice.joins_empty();
+    alice.sets("a", 1.0);
+    assert_eq!(alice.pushes().len(), 1);
+    alice.hears(&[ack(1, 1)]);
+    let bob = bobs_updates(&["b"]).remove(0);
+    alice.hears(&[update(2, &bob)]);
+    alice.waits(60_000);
+    assert_eq!(alice.shows(), r#"{"a":1,"b":1}"#);
+    assert_eq!((alice.acked(), alice.server()), (1, Server::Saved));
+    assert_eq!(alice.client.edits(alice.room).unwrap().saved, 0);
+    let status = alice.client.status(alice.room).unwrap();
+    assert_eq!(status.local, Local::Degraded { cause: "none".into() });
+    alice.client.close(alice.now, alice.room);
+    alice.settles();
+    assert!(matches!(alice.events.last(), Some(Event::Closed)));
+    assert_eq!(alice.batches, 0);
 }
 
 #[test]
