@@ -17,6 +17,7 @@
 mod check;
 mod insertion;
 mod nodes;
+mod pending;
 mod roots;
 mod sequence;
 #[cfg(test)]
@@ -34,13 +35,13 @@ use hither_protocol::contents::Contents;
 use hither_protocol::id_set::IdSet;
 use hither_protocol::scan::{self, RootHint, Scan};
 use nodes::{Shared, Touched};
+use pending::Pending;
 use roots::{PRIMITIVES, Root, is_shown, marker, primitive, root_out, seen_shape};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use texts::Texts;
-use typing::Pending;
 use write::{clear_root, perform, set_root};
 use yrs::block::ClientID;
 use yrs::updates::decoder::Decode;

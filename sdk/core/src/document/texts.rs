@@ -11,6 +11,7 @@
 //! gets that text anew.
 
 use super::insertion::parent_of;
+use super::pending::Pending;
 use super::sequence::{Gone, Id, Item, Lost, Sequence};
 use crate::edit::{Node, Op};
 use crate::packet::{PacketWriter, utf16_len};
@@ -139,8 +140,14 @@ impl Texts {
     }
 
     /// Performs splices, checked and all in open texts, as `writer`, whose next id is at `clock`. Returns the update,
-    /// `None` if nothing changes, and the clock behind it.
-    pub(super) fn splice(&mut self, ops: &[Op], writer: u64, clock: u32) -> (Option<Vec<u8>>, u32) {
+    /// `None` if nothing changes, and the clock behind it. The CRDT has yet to take it in.
+    pub(super) fn splice(
+        &mut self,
+        ops: &[Op],
+        writer: u64,
+        clock: u32,
+        pending: &mut Pending,
+    ) -> (Option<Vec<u8>>, u32) {
         let mut items = Vec::new();
         let mut count = 0;
         let mut next = clock;
@@ -152,15 +159,19 @@ impl Texts {
             let mut gone: Vec<(Id, u32)> = Vec::new();
             sequence.delete(*index, *deleted, |id, length| gone.push((id, length)));
             for (id, length) in gone {
-                deletes.insert(sequence.client(id), id.clock..id.clock + length);
+                let (client, clocks) = (sequence.client(id), id.clock..id.clock + length);
+                deletes.insert(client, clocks.clone());
+                pending.delete(client, clocks);
             }
             if !text.is_empty() {
                 let id = Id { author: sequence.author(writer), clock: next };
                 let length = utf16_len(text);
                 let (origin, right_origin) = sequence.insert(*index, id, length);
                 let beside = [origin, right_origin].map(|id| id.map(|id| (sequence.client(id), id.clock)));
-                write_head(&mut items, STRING, beside, parent_of(&open.home), None);
+                let home = parent_of(&open.home);
+                write_head(&mut items, STRING, beside, home, None);
                 write_text(&mut items, text);
+                pending.insert((writer, next), beside, home, (text, length));
                 next += length;
                 count += 1;
             }

@@ -19,20 +19,6 @@ use std::ops::Range;
 use yrs::block::ClientID;
 use yrs::{Out, ReadTxn, Transact};
 
-/// Updates that the CRDT has yet to take in are few enough to be taken in within a frame.
-const MAX_PENDING: usize = 256;
-
-/// Bytes of updates that the CRDT has yet to take in: a page holds these twice.
-const MAX_PENDING_BYTES: usize = 256 * 1024;
-
-#[derive(Default)]
-pub(super) struct Pending {
-    updates: Vec<Vec<u8>>,
-    bytes: usize,
-    /// What the CRDT said of them.
-    pub(super) errors: Vec<IntegrateError>,
-}
-
 impl Document {
     /// Whether operations only splice such texts, and the reader has them.
     pub(super) fn is_typing(&self, ops: &[Op]) -> bool {
@@ -58,10 +44,10 @@ impl Document {
             patch.text_splice(*node, *index, *deleted, text);
         }
         let clock = self.next_clock();
-        let (update, next) = self.texts.splice(ops, self.writer, clock);
+        let (update, next) = self.texts.splice(ops, self.writer, clock, self.pending.get_mut());
         self.clock = Some(next);
         if let Some(update) = &update {
-            self.put_off(update);
+            self.count_pending(update.len());
         }
         // A root that is left empty may have to go.
         let emptied: Vec<Touched> = {
@@ -74,12 +60,9 @@ impl Document {
         Ok(Changed { update, patch: patch.finish() })
     }
 
-    /// Leaves an update to be taken in with others.
-    fn put_off(&mut self, update: &[u8]) {
-        let pending = self.pending.get_mut();
-        pending.updates.push(update.to_vec());
-        pending.bytes += update.len();
-        if pending.updates.len() >= MAX_PENDING || pending.bytes >= MAX_PENDING_BYTES {
+    /// One more edit of so many bytes is left to be taken in with others.
+    fn count_pending(&mut self, bytes: usize) {
+        if self.pending.get_mut().count(bytes) {
             self.catch_up();
         }
     }
@@ -100,7 +83,8 @@ impl Document {
             return false;
         }
         self.known.merge(&scan.inserts);
-        self.put_off(update);
+        self.pending.get_mut().add(update);
+        self.count_pending(update.len());
         true
     }
 
@@ -206,19 +190,16 @@ impl Document {
 
     /// The CRDT takes in what was put off.
     pub(super) fn catch_up(&self) {
-        let Pending { updates, mut errors, .. } = self.pending.take();
+        let updates = self.pending.borrow_mut().take();
         if updates.is_empty() {
-            self.pending.borrow_mut().errors = errors;
             return;
         }
         self.nodes.lock().mute(true);
-        match self.doc.try_transact_mut() {
-            Ok(mut txn) => {
-                errors.extend(updates.iter().filter_map(|update| apply_update(&mut txn, update).err()))
-            }
-            Err(_) => errors.push(IntegrateError("the document is busy")),
-        }
+        let errors: Vec<IntegrateError> = match self.doc.try_transact_mut() {
+            Ok(mut txn) => updates.iter().filter_map(|update| apply_update(&mut txn, update).err()).collect(),
+            Err(_) => vec![IntegrateError("the document is busy")],
+        };
         self.nodes.lock().mute(false);
-        self.pending.borrow_mut().errors = errors;
+        self.pending.borrow_mut().errors.extend(errors);
     }
 }

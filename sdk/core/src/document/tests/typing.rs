@@ -2,6 +2,7 @@
 //! embeds in them, and however long the CRDT is kept waiting.
 
 use super::*;
+use hither_protocol::scan::blocks::Blocks;
 use yrs::Any;
 use yrs::types::Attrs;
 
@@ -89,6 +90,29 @@ fn whoever_types_in_a_text_whose_order_is_known_all_see_what_the_crdt_makes_of_i
     }
     assert!(concurrent > 1000, "{concurrent} updates met others");
     assert!(kept > 300, "{kept} texts stayed open");
+}
+
+#[test]
+fn what_is_typed_in_a_row_is_one_item_to_the_crdt() {
+    let mut author = Author::new(100, &[("text".to_owned(), Shape::Text)], 0);
+    let node = author.document.node(&[Step::Key("text")]).unwrap();
+    let splice = |author: &mut Author, index, deleted, text: &str| {
+        author.document.apply(&[Op::TextSplice { node, index, deleted, text: text.into() }]).unwrap();
+    };
+    while open_texts(&author) == 0 {
+        splice(&mut author, 0, 0, "ab");
+    }
+    author.document.catch_up();
+    for (index, letter) in ["h", "e", "l", "p", "o"].into_iter().enumerate() {
+        splice(&mut author, 1 + index as u32, 0, letter);
+    }
+    splice(&mut author, 4, 1, "l");
+    let updates = author.document.pending.get_mut().take();
+    assert_eq!(updates.len(), 1);
+    let blocks = Blocks::new(&updates[0]).map(|block| block.unwrap().length);
+    assert_eq!(blocks.collect::<Vec<u32>>(), [5, 1], "the word, and what took the place of a letter");
+    let scan = scan(&updates[0]).unwrap();
+    assert_eq!((scan.inserts.len(), scan.deletes.len()), (6, 1));
 }
 
 /// Items go in between items that were deleted: what stands there, deleted or not, decides where others see them.

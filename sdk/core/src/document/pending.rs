@@ -1,0 +1,141 @@
+//! What the CRDT has yet to take in: updates of others as they came, and what is typed here between two of them as one
+//! update. Letters typed one behind the other are one item in it, as the CRDT would join them: of a sentence it takes in one
+//! item instead of fifty, and nothing needs to be joined.
+
+use super::IntegrateError;
+use hither_protocol::id_set::IdSet;
+use hither_protocol::scan::STRING;
+use hither_protocol::scan::blocks::{Parent, write_head, write_text};
+use hither_protocol::varint;
+use std::ops::Range;
+
+/// Few enough edits to be taken in within a frame.
+const MAX_EDITS: usize = 256;
+
+/// Bytes of their updates: a page holds these twice.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Pending {
+    updates: Vec<Vec<u8>>,
+    /// What was typed since the last of them.
+    typed: Typed,
+    edits: usize,
+    bytes: usize,
+    /// What the CRDT said of updates that it has taken in.
+    pub(super) errors: Vec<IntegrateError>,
+}
+
+#[derive(Default)]
+struct Typed {
+    author: u64,
+    first: u32,
+    blocks: Vec<u8>,
+    count: u64,
+    run: Option<Run>,
+    deletes: IdSet,
+}
+
+/// The item that goes on for as long as each text follows on the one before.
+struct Run {
+    head: Vec<u8>,
+    right_origin: Option<(u64, u32)>,
+    text: String,
+    /// The id behind its last one.
+    next: u32,
+}
+
+impl Pending {
+    /// Somebody else's update.
+    pub(super) fn add(&mut self, update: &[u8]) {
+        self.end_typed();
+        self.updates.push(update.to_vec());
+    }
+
+    /// `author` puts a text of so many units between two ids, which are `None` at the ends of the container.
+    pub(super) fn insert(
+        &mut self,
+        (author, clock): (u64, u32),
+        beside: [Option<(u64, u32)>; 2],
+        parent: Parent<'_>,
+        (text, units): (&str, u32),
+    ) {
+        let [origin, right_origin] = beside;
+        let next = clock + units;
+        if let Some(run) = &mut self.typed.run {
+            let goes_on = self.typed.author == author && run.next == clock;
+            if goes_on
+                && origin == clock.checked_sub(1).map(|last| (author, last))
+                && right_origin == run.right_origin
+            {
+                run.text.push_str(text);
+                run.next = next;
+                return;
+            }
+            self.typed.end_run();
+            if !goes_on {
+                self.end_typed();
+            }
+        }
+        if self.typed.count == 0 {
+            self.typed.author = author;
+            self.typed.first = clock;
+        }
+        let mut head = Vec::new();
+        write_head(&mut head, STRING, beside, parent, None);
+        self.typed.run = Some(Run { head, right_origin, text: text.to_owned(), next });
+    }
+
+    /// Whoever types deletes.
+    pub(super) fn delete(&mut self, author: u64, clocks: Range<u32>) {
+        self.typed.deletes.insert(author, clocks);
+    }
+
+    /// Counts an edit; whether there is enough to be taken in.
+    pub(super) fn count(&mut self, bytes: usize) -> bool {
+        self.edits += 1;
+        self.bytes += bytes;
+        self.edits >= MAX_EDITS || self.bytes >= MAX_BYTES
+    }
+
+    /// The updates in their order; nothing is pending then.
+    pub(super) fn take(&mut self) -> Vec<Vec<u8>> {
+        self.end_typed();
+        self.edits = 0;
+        self.bytes = 0;
+        std::mem::take(&mut self.updates)
+    }
+
+    fn end_typed(&mut self) {
+        self.typed.end_run();
+        self.updates.extend(std::mem::take(&mut self.typed).encode());
+    }
+}
+
+impl Typed {
+    fn end_run(&mut self) {
+        if let Some(Run { head, text, .. }) = self.run.take() {
+            self.blocks.extend_from_slice(&head);
+            write_text(&mut self.blocks, &text);
+            self.count += 1;
+        }
+    }
+
+    fn encode(self) -> Option<Vec<u8>> {
+        if self.count == 0 && self.deletes.is_empty() {
+            return None;
+        }
+        let mut update = Vec::with_capacity(self.blocks.len() + 32);
+        if self.count > 0 {
+            for number in [1, self.count, self.author, self.first.into()] {
+                varint::write(&mut update, number);
+            }
+            update.extend_from_slice(&self.blocks);
+        } else {
+            varint::write(&mut update, 0);
+        }
+        self.deletes.encode_v1(&mut update);
+        Some(update)
+    }
+}
