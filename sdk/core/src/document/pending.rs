@@ -20,15 +20,16 @@ const MAX_BYTES: usize = 256 * 1024;
 pub(super) struct Pending {
     updates: Vec<Vec<u8>>,
     /// What was typed since the last of them.
-    typed: Typed,
+    pub(super) typed: Typed,
     edits: usize,
     bytes: usize,
     /// What the CRDT said of updates that it has taken in.
     pub(super) errors: Vec<IntegrateError>,
 }
 
+/// Texts of one author whose ids follow on each other, and what was deleted beside them, as one update.
 #[derive(Default)]
-struct Typed {
+pub(super) struct Typed {
     author: u64,
     first: u32,
     blocks: Vec<u8>,
@@ -42,8 +43,6 @@ struct Run {
     head: Vec<u8>,
     right_origin: Option<(u64, u32)>,
     text: String,
-    /// The id behind its last one.
-    next: u32,
 }
 
 impl Pending {
@@ -51,45 +50,6 @@ impl Pending {
     pub(super) fn add(&mut self, update: &[u8]) {
         self.end_typed();
         self.updates.push(update.to_vec());
-    }
-
-    /// `author` puts a text of so many units between two ids, which are `None` at the ends of the container.
-    pub(super) fn insert(
-        &mut self,
-        (author, clock): (u64, u32),
-        beside: [Option<(u64, u32)>; 2],
-        parent: Parent<'_>,
-        (text, units): (&str, u32),
-    ) {
-        let [origin, right_origin] = beside;
-        let next = clock + units;
-        if let Some(run) = &mut self.typed.run {
-            let goes_on = self.typed.author == author && run.next == clock;
-            if goes_on
-                && origin == clock.checked_sub(1).map(|last| (author, last))
-                && right_origin == run.right_origin
-            {
-                run.text.push_str(text);
-                run.next = next;
-                return;
-            }
-            self.typed.end_run();
-            if !goes_on {
-                self.end_typed();
-            }
-        }
-        if self.typed.count == 0 {
-            self.typed.author = author;
-            self.typed.first = clock;
-        }
-        let mut head = Vec::new();
-        write_head(&mut head, STRING, beside, parent, None);
-        self.typed.run = Some(Run { head, right_origin, text: text.to_owned(), next });
-    }
-
-    /// Whoever types deletes.
-    pub(super) fn delete(&mut self, author: u64, clocks: Range<u32>) {
-        self.typed.deletes.insert(author, clocks);
     }
 
     /// Counts an edit; whether there is enough to be taken in.
@@ -108,12 +68,37 @@ impl Pending {
     }
 
     fn end_typed(&mut self) {
-        self.typed.end_run();
         self.updates.extend(std::mem::take(&mut self.typed).encode());
     }
 }
 
 impl Typed {
+    /// Puts a text between two ids, which are `None` at the ends of the container. Its own begin where those of the last one
+    /// ended.
+    pub(super) fn insert(
+        &mut self,
+        (author, clock): (u64, u32),
+        beside: [Option<(u64, u32)>; 2],
+        parent: Parent<'_>,
+        text: &str,
+    ) {
+        let [origin, right_origin] = beside;
+        match &mut self.run {
+            Some(run) if origin == Some((author, clock - 1)) && right_origin == run.right_origin => {
+                return run.text.push_str(text);
+            }
+            Some(_) => self.end_run(),
+            None => (self.author, self.first) = (author, clock),
+        }
+        let mut head = Vec::new();
+        write_head(&mut head, STRING, beside, parent, None);
+        self.run = Some(Run { head, right_origin, text: text.to_owned() });
+    }
+
+    pub(super) fn delete(&mut self, client: u64, clocks: Range<u32>) {
+        self.deletes.insert(client, clocks);
+    }
+
     fn end_run(&mut self) {
         if let Some(Run { head, text, .. }) = self.run.take() {
             self.blocks.extend_from_slice(&head);
@@ -122,7 +107,9 @@ impl Typed {
         }
     }
 
-    fn encode(self) -> Option<Vec<u8>> {
+    /// `None` if nothing was typed.
+    pub(super) fn encode(mut self) -> Option<Vec<u8>> {
+        self.end_run();
         if self.count == 0 && self.deletes.is_empty() {
             return None;
         }

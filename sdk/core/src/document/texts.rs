@@ -11,16 +11,15 @@
 //! gets that text anew.
 
 use super::insertion::parent_of;
-use super::pending::Pending;
+use super::pending::{Pending, Typed};
 use super::sequence::{Gone, Id, Item, Lost, Sequence};
 use crate::edit::{Node, Op};
 use crate::packet::{PacketWriter, utf16_len};
 use crate::sorted::Sorted;
 use hither_protocol::id_set::IdSet;
-use hither_protocol::scan::blocks::{Block, Blocks, Content, Parent, write_head, write_text};
+use hither_protocol::scan::Scan;
+use hither_protocol::scan::blocks::{Block, Blocks, Content, Parent};
 use hither_protocol::scan::causal::Causal;
-use hither_protocol::scan::{STRING, Scan};
-use hither_protocol::varint;
 use yrs::branch::BranchID;
 
 /// Texts that are edited at the same time. More take turns.
@@ -148,10 +147,8 @@ impl Texts {
         clock: u32,
         pending: &mut Pending,
     ) -> (Option<Vec<u8>>, u32) {
-        let mut items = Vec::new();
-        let mut count = 0;
+        let mut own = Typed::default();
         let mut next = clock;
-        let mut deletes = IdSet::new();
         for op in ops {
             let Op::TextSplice { node, index, deleted, text } = op else { continue };
             let Some(open) = self.get_mut(*node) else { continue };
@@ -160,37 +157,23 @@ impl Texts {
             sequence.delete(*index, *deleted, |id, length| gone.push((id, length)));
             for (id, length) in gone {
                 let (client, clocks) = (sequence.client(id), id.clock..id.clock + length);
-                deletes.insert(client, clocks.clone());
-                pending.delete(client, clocks);
+                for typed in [&mut own, &mut pending.typed] {
+                    typed.delete(client, clocks.clone());
+                }
             }
             if !text.is_empty() {
                 let id = Id { author: sequence.author(writer), clock: next };
                 let length = utf16_len(text);
                 let (origin, right_origin) = sequence.insert(*index, id, length);
                 let beside = [origin, right_origin].map(|id| id.map(|id| (sequence.client(id), id.clock)));
-                let home = parent_of(&open.home);
-                write_head(&mut items, STRING, beside, home, None);
-                write_text(&mut items, text);
-                pending.insert((writer, next), beside, home, (text, length));
+                for typed in [&mut own, &mut pending.typed] {
+                    typed.insert((writer, next), beside, parent_of(&open.home), text);
+                }
                 next += length;
-                count += 1;
             }
             open.told = open.sequence.len();
         }
-        if count == 0 && deletes.is_empty() {
-            return (None, clock);
-        }
-        let mut update = Vec::with_capacity(items.len() + 16);
-        if count > 0 {
-            for number in [1, count, writer, clock.into()] {
-                varint::write(&mut update, number);
-            }
-            update.append(&mut items);
-        } else {
-            varint::write(&mut update, 0);
-        }
-        deletes.encode_v1(&mut update);
-        (Some(update), next)
+        (own.encode(), next)
     }
 
     /// Takes an update of one other author in, if all of it is typing in open texts. Otherwise nothing happens, except
