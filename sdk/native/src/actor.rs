@@ -32,8 +32,9 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// Notices that wait for a slow reader.
 const NOTICES: usize = 64;
 
-/// Something to do with the core between two facts.
-pub(crate) type Ask = Box<dyn FnOnce(&mut Core, Millis) + Send>;
+/// Something to do with the core between two facts, and the answer, given when what it caused is seen by all.
+pub(crate) type Ask = Box<dyn FnOnce(&mut Core, Millis) -> Tell + Send>;
+pub(crate) type Tell = Box<dyn FnOnce() + Send>;
 
 type Opened = Result<(RoomId, Arc<Facts>), OpenError>;
 
@@ -161,7 +162,12 @@ impl Actor {
                     let _ = reply.send(Err(error));
                 }
             },
-            Command::Ask(ask) => ask(&mut self.core, now),
+            Command::Ask(ask) => {
+                let tell = ask(&mut self.core, now);
+                // Whoever hears that an edit was made must not find a status from before it.
+                self.fulfil();
+                tell();
+            }
             Command::CloseRoom { room, reply } => {
                 // A room that is closed already drops the reply, which is an answer, too.
                 if let Some(open) = self.rooms.get_mut(&room) {

@@ -1,7 +1,7 @@
 //! A client: one connection, one store, any number of open rooms.
 
 use crate::Closed;
-use crate::actor::{self, Command};
+use crate::actor::{self, Ask, Command};
 use crate::room::Room;
 use crate::socket;
 pub use crate::store::OpenFileError;
@@ -121,7 +121,11 @@ impl Client {
         &self,
         act: impl FnOnce(&mut hither_core::Client, hither_core::time::Millis) + Send + 'static,
     ) -> Result<(), Closed> {
-        self.commands.send(Command::Ask(Box::new(act))).await.map_err(|_| Closed)
+        let ask: Ask = Box::new(move |core, now| {
+            act(core, now);
+            Box::new(|| {})
+        });
+        self.commands.send(Command::Ask(ask)).await.map_err(|_| Closed)
     }
 }
 

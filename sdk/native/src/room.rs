@@ -248,8 +248,9 @@ impl Room {
     ) -> Result<T, Closed> {
         let (reply, answer) = oneshot::channel();
         let ask: Ask = Box::new(move |core, now| {
-            // Nobody waits for the answer any more: the deed is done all the same.
-            let _ = reply.send(act(core, now));
+            let answer = act(core, now);
+            // Nobody may wait for it any more: the deed is done all the same.
+            Box::new(move || drop(reply.send(answer)))
         });
         self.commands.send(Command::Ask(ask)).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
