@@ -1,6 +1,5 @@
 /** A client: one connection to one relay, one database on this device, any number of rooms. */
 import { encodeInitial } from "./drafting.js";
-import { openEarly } from "./early.js";
 import type { Engine, EngineClass, EngineOptions } from "./engine.js";
 import { crash, fromEngine, HitherError } from "./error.js";
 import { Rounds, type Undo, Watchers } from "./listeners.js";
@@ -76,8 +75,6 @@ export type LoadEngine = (wasm: ClientOptions["wasm"]) => Promise<EngineClass>;
 const RELEASE_AFTER_MS = 1_000;
 
 const MAX_ROOM_NAME_BYTES = 256;
-
-const DATABASE = "hither";
 
 const IDLE: ClientStatus = Object.freeze({
 	connection: Object.freeze({ state: "offline", reason: "no room is open" }),
@@ -211,20 +208,12 @@ export class HitherClient implements Client {
 	}
 
 	async #startEngine(): Promise<Engine> {
-		const { database = DATABASE, name, storage, durability, url, wasm } = this.#options;
-		const early = storage === "memory" ? undefined : openEarly(database);
-		let EngineOfPage: EngineClass;
-		try {
-			EngineOfPage = await this.#load(wasm);
-		} catch (error) {
-			void early?.then((handle) => handle?.close());
-			throw error;
-		}
+		const { database, name, storage, durability, url, wasm } = this.#options;
+		const EngineOfPage = await this.#load(wasm);
 		const options: EngineOptions = {
 			url: relayUrl(url ?? "/sync"),
 			connect: this.#wantsConnection,
-			database,
-			...(early !== undefined && { early }),
+			...(database !== undefined && { database }),
 			...(name !== undefined && { name }),
 			...(storage !== undefined && { storage }),
 			...(durability !== undefined && { durability }),

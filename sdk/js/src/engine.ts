@@ -7,8 +7,6 @@ export const EDIT_BYTES = 8;
 export interface EngineOptions {
 	url: string;
 	database?: string;
-	/** Resolves to a handle of the database, or to nothing, and never rejects. */
-	early?: Promise<IDBDatabase | undefined>;
 	name?: string;
 	storage?: "indexeddb" | "memory";
 	durability?: "relaxed" | "strict";

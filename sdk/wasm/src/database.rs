@@ -9,8 +9,6 @@
 //!     └───────────────┘
 //! ```
 //!
-//! The page begins to open it while the engine is on its way: then a handle starts as Opening.
-//!
 //! Every operation opens when it must, and after a failure reopens and tries once more: retrying on the same handle is
 //! what fails forever. A second failure goes to the core, which says "degraded" and comes back later. Nothing is
 //! written on open.
@@ -27,7 +25,7 @@ use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::{Event, IdbDatabase, IdbFactory, IdbOpenDbRequest};
 
-use crate::host::{promise, property, seed, settle, spawn, within};
+use crate::host::{promise, property, seed, settle, within};
 use crate::rows::{self, Durability, FORMAT, Job, STORES, closed, corrupt, storage_error};
 
 /// Opening takes milliseconds, unless somebody blocks it or the browser is stuck. Then the room starts without the disk,
@@ -64,10 +62,9 @@ enum Handle {
 }
 
 impl Database {
-    /// Names the database; opens nothing yet, unless somebody has begun to. That promise may give a handle, or something
-    /// that is none.
-    pub(crate) fn new(name: String, durability: Durability, early: Option<Promise>) -> Database {
-        let database = Database(Rc::new_cyclic(|me: &Weak<Inner>| {
+    /// Names the database; opens nothing yet.
+    pub(crate) fn new(name: String, durability: Durability) -> Database {
+        Database(Rc::new_cyclic(|me: &Weak<Inner>| {
             let me = me.clone();
             let listener = Closure::<dyn FnMut(Event)>::new(move |event: Event| match me.upgrade() {
                 Some(inner) => inner.hear(&event),
@@ -81,14 +78,7 @@ impl Database {
                 is_lost: Cell::new(false),
                 listener: listener.into_js_value().unchecked_into(),
             }
-        }));
-        if let Some(early) = early {
-            let (opening, over) = promise();
-            *database.0.handle.borrow_mut() = Handle::Opening(opening, over);
-            let inner = database.0.clone();
-            spawn(Box::pin(async move { inner.take_over(within(OPEN_PATIENCE_MS, &early).await) }));
-        }
-        database
+        }))
     }
 
     /// Reads everything that is stored of one room, or writes a batch: in one transaction, all of it or nothing.
@@ -184,7 +174,7 @@ impl Inner {
                     settle(over);
                 }
             }
-            "success" | "error" => self.install(opened_database(target.unchecked_ref())),
+            "success" | "error" => self.install(target.unchecked_ref()),
             // `versionchange`: another tab wants to upgrade or delete, and whoever holds on would block it. `close`: the
             // browser took the handle away, because site data was cleared or the backing store broke. The next
             // operation reopens.
@@ -192,23 +182,8 @@ impl Inner {
         }
     }
 
-    /// What came of the opening that had begun before: it asks for no version.
-    fn take_over(&self, found: JsValue) {
-        if let Ok(database) = found.dyn_into::<IdbDatabase>() {
-            if database.version() == f64::from(FORMAT) {
-                return self.install(with_life(database));
-            }
-            database.close();
-        }
-        let is_wanted = matches!(&*self.handle.borrow(), Handle::Opening(..));
-        // Whoever waits goes on waiting.
-        if is_wanted && let Err(error) = self.open() {
-            self.install(Err(error));
-        }
-    }
-
-    fn install(&self, opened: Result<(IdbDatabase, String), StorageError>) {
-        let next = match opened {
+    fn install(&self, request: &IdbOpenDbRequest) {
+        let next = match opened_database(request) {
             Ok((database, life)) => {
                 let before = self.life.replace(Some(life.clone()));
                 if before.is_some_and(|before| before != life) {
@@ -273,10 +248,7 @@ fn opened_database(request: &IdbOpenDbRequest) -> Result<(IdbDatabase, String), 
     if let Ok(Some(error)) = request.error() {
         return Err(open_error(&error));
     }
-    with_life(request.result().map_err(|error| open_error(&error))?.unchecked_into())
-}
-
-fn with_life(database: IdbDatabase) -> Result<(IdbDatabase, String), StorageError> {
+    let database: IdbDatabase = request.result().map_err(|error| open_error(&error))?.unchecked_into();
     let names = database.object_store_names();
     let life = (0..names.length()).filter_map(|at| names.item(at)).find(|name| name.starts_with(LIFE));
     match life {

@@ -51,8 +51,7 @@ fn bad_option(name: &str) -> JsValue {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Starts a client: `{ url, database?, early?, name?, storage?, durability?, token?, connect? }`.
-    /// `early` is a promise of a handle of that database, if somebody has begun to open it; it must not reject.
+    /// Starts a client: `{ url, database?, name?, storage?, durability?, token?, connect? }`.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, sink: Function) -> Result<Engine, JsValue> {
         if fault::is_crashed() {
@@ -70,8 +69,7 @@ impl Engine {
             Storage::Memory
         } else {
             let durability = if is_strict { Durability::Strict } else { Durability::Relaxed };
-            let early = options.get("early", |value| value.dyn_ref().cloned())?;
-            Storage::IndexedDb(Database::new(database, durability, early))
+            Storage::IndexedDb(Database::new(database, durability))
         };
         let config = Config { name, seed: host::seed(), connect, now: host::now() };
         let shell = Shell::new(config, url, storage, sink);
