@@ -44,7 +44,7 @@ pub(crate) struct Journal {
     edit: u64,
     flush_at: Option<Millis>,
     compact_at: Option<Millis>,
-    /// Nothing may be written, or nowhere: nothing is kept for it.
+    /// Nothing may be written, or nowhere.
     is_sealed: bool,
 }
 
@@ -72,8 +72,6 @@ impl Journal {
     /// A newer version wrote this room, or there is no disk.
     pub(crate) fn seal(&mut self) {
         self.is_sealed = true;
-        self.writes.clear();
-        self.unsaved.clear();
     }
 
     /// Rows that the disk gave.
@@ -112,18 +110,12 @@ impl Journal {
     }
 
     fn put_outbox(&mut self, key: RowKey, update: &[u8]) {
-        if self.is_sealed {
-            return;
-        }
         let room = self.room.clone();
         self.writes.push(Write::PutOutbox { room, key, update: update.to_vec() });
         self.outbox_rows += 1;
     }
 
     fn delete_outbox(&mut self, key: RowKey) {
-        if self.is_sealed {
-            return;
-        }
         let room = self.room.clone();
         self.writes.push(Write::DeleteOutbox { room, key });
         self.outbox_rows = self.outbox_rows.saturating_sub(1);
@@ -131,19 +123,13 @@ impl Journal {
 
     /// An update of somebody else.
     pub(crate) fn add_remote(&mut self, now: Millis, update: Bytes) {
-        self.add_unsaved([update]);
+        self.unsaved.push(update);
         self.gather(now);
-    }
-
-    fn add_unsaved(&mut self, updates: impl IntoIterator<Item = Bytes>) {
-        if !self.is_sealed {
-            self.unsaved.extend(updates);
-        }
     }
 
     /// An update that waits in the document, for a disk that has lost it.
     pub(crate) fn add_waiting(&mut self, update: &[u8]) {
-        self.add_unsaved([Bytes::copy_from_slice(update)]);
+        self.unsaved.push(Bytes::copy_from_slice(update));
     }
 
     /// Local updates that the relay has now. `rest` has what it lacks still, some of it in the same rows.
@@ -151,7 +137,7 @@ impl Journal {
         let mut keys: Vec<RowKey> = rows.iter().map(|row| row.key).collect();
         keys.dedup();
         keys.into_iter().filter(|key| !rest.has(*key)).for_each(|key| self.delete_outbox(key));
-        self.add_unsaved(rows.into_iter().map(|row| row.update));
+        self.unsaved.extend(rows.into_iter().map(|row| row.update));
         self.gather(now);
     }
 
@@ -168,6 +154,14 @@ impl Journal {
     pub(crate) fn hurry(&mut self, now: Millis) {
         if self.has_writes() {
             self.flush_at = Some(now);
+        }
+    }
+
+    /// Ends a fact: what is never written is not kept.
+    pub(crate) fn settle(&mut self) {
+        if self.is_sealed {
+            self.writes.clear();
+            self.unsaved.clear();
         }
     }
 
@@ -244,9 +238,6 @@ impl Journal {
     /// One row instead of many: `state` is the whole document, which contains all of them.
     pub(crate) fn compact(&mut self, now: Millis, life: Option<Epoch>, state: &[u8]) {
         self.compact_at = None;
-        if self.is_sealed {
-            return;
-        }
         self.has_old_rows = false;
         let key = self.next_key(now);
         let room = &self.room;

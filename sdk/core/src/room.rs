@@ -558,6 +558,7 @@ impl Room {
 
     /// Says what became due or changed. Called once at the end of every fact.
     pub(crate) fn settle(&mut self, now: Millis, connection: &Connection, clock: &Clock, out: &mut Outlet) {
+        self.journal.settle();
         if let Session::Live { channel, .. } = self.session
             && let Some(state) = self.attendance.take_due(now)
         {
