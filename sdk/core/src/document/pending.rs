@@ -38,9 +38,8 @@ pub(super) struct Typed {
     deletes: IdSet,
 }
 
-/// The item that goes on for as long as each text follows on the one before.
+/// The text of the last block, which goes on for as long as each text follows on the one before.
 struct Run {
-    head: Vec<u8>,
     right_origin: Option<(u64, u32)>,
     text: String,
 }
@@ -90,9 +89,9 @@ impl Typed {
             Some(_) => self.end_run(),
             None => (self.author, self.first) = (author, clock),
         }
-        let mut head = Vec::new();
-        write_head(&mut head, STRING, beside, parent, None);
-        self.run = Some(Run { head, right_origin, text: text.to_owned() });
+        write_head(&mut self.blocks, STRING, beside, parent, None);
+        self.count += 1;
+        self.run = Some(Run { right_origin, text: text.to_owned() });
     }
 
     pub(super) fn delete(&mut self, client: u64, clocks: Range<u32>) {
@@ -100,10 +99,8 @@ impl Typed {
     }
 
     fn end_run(&mut self) {
-        if let Some(Run { head, text, .. }) = self.run.take() {
-            self.blocks.extend_from_slice(&head);
-            write_text(&mut self.blocks, &text);
-            self.count += 1;
+        if let Some(run) = self.run.take() {
+            write_text(&mut self.blocks, &run.text);
         }
     }
 
@@ -113,12 +110,12 @@ impl Typed {
         if self.count == 0 && self.deletes.is_empty() {
             return None;
         }
-        let mut update = Vec::with_capacity(self.blocks.len() + 32);
+        let mut update = Vec::new();
         if self.count > 0 {
             for number in [1, self.count, self.author, self.first.into()] {
                 varint::write(&mut update, number);
             }
-            update.extend_from_slice(&self.blocks);
+            update.append(&mut self.blocks);
         } else {
             varint::write(&mut update, 0);
         }
