@@ -26,7 +26,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Event, IdbDatabase, IdbFactory, IdbOpenDbRequest};
 
 use crate::host::{promise, property, seed, settle, within};
-use crate::rows::{self, Durability, FORMAT, Job, STORES, closed, corrupt, storage_error};
+use crate::rows::{self, Durability, FORMAT, Job, STORES, absent, closed, corrupt, storage_error};
 
 /// Opening takes milliseconds, unless somebody blocks it or the browser is stuck. Then the room starts without the disk,
 /// and what the disk has joins it later.
@@ -151,10 +151,7 @@ impl Inner {
     /// Asks for the database. Whatever comes of it is installed, even if the callers have lost patience by then.
     fn open(&self) -> Result<(), StorageError> {
         let factory: IdbFactory = property(&js_sys::global(), "indexedDB")
-            .ok_or_else(|| StorageError {
-                cause: "this environment has no IndexedDB".into(),
-                kind: StorageErrorKind::Absent,
-            })?
+            .ok_or_else(|| absent("this environment has no IndexedDB"))?
             .unchecked_into();
         let request = factory.open_with_u32(&self.name, FORMAT).map_err(|error| open_error(&error))?;
         let listener = Some(&self.listener);

@@ -240,6 +240,10 @@ pub(crate) fn closed(cause: &str) -> StorageError {
     StorageError { cause: cause.into(), kind: StorageErrorKind::Closed }
 }
 
+pub(crate) fn absent(cause: &str) -> StorageError {
+    StorageError { cause: cause.into(), kind: StorageErrorKind::Absent }
+}
+
 pub(crate) fn corrupt(cause: &str) -> StorageError {
     StorageError { cause: cause.into(), kind: StorageErrorKind::Corrupt }
 }

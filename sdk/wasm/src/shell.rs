@@ -15,7 +15,6 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
-use hither_core::storage::{StorageError, StorageErrorKind};
 use hither_core::time::Millis;
 use hither_core::{Client, Config, Event, Hint, RoomId, SUBPROTOCOL, SocketId, Wish};
 use js_sys::{Function, Promise};
@@ -26,7 +25,7 @@ use crate::event::{Seen, told, trouble};
 use crate::fault;
 use crate::host::{self, Memory, Timer, promise, settle, spawn};
 use crate::lifecycle::Lifecycle;
-use crate::rows::Job;
+use crate::rows::{Job, absent};
 use crate::socket::{Heard, Socket};
 
 pub(crate) struct Shell {
@@ -277,7 +276,8 @@ impl Shell {
         spawn(Box::pin(async move {
             let answer = match database {
                 Some(database) => database.run(&job).await,
-                None => Err(no_disk()),
+                // As an environment without IndexedDB answers: the core works on and tells the truth.
+                None => Err(absent("this client keeps rooms in memory only")),
             };
             if let Some(shell) = me.upgrade() {
                 shell.fact(|client, now| match job {
@@ -335,9 +335,4 @@ fn queue(events: &mut VecDeque<(RoomId, Event)>, room: RoomId, event: Event) {
 
 fn room_of(rooms: &mut [(RoomId, Room)], id: RoomId) -> Option<&mut Room> {
     rooms.iter_mut().find(|(room, _)| *room == id).map(|(_, room)| room)
-}
-
-/// Memory storage answers as an environment without IndexedDB does: the core works on and tells the truth.
-fn no_disk() -> StorageError {
-    StorageError { cause: "this client keeps rooms in memory only".into(), kind: StorageErrorKind::Absent }
 }
