@@ -39,7 +39,7 @@ use pending::Pending;
 use roots::{PRIMITIVES, Root, is_shown, marker, primitive, root_out, seen_shape};
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use texts::Texts;
 use write::{clear_root, perform, set_root};
@@ -60,8 +60,7 @@ pub(crate) struct Document {
     clock: Option<u32>,
     /// Whether the CRDT waits for nothing, not even for what a deletion names.
     is_whole: bool,
-    roots: HashMap<String, Root>,
-    /// Roots that updates named and that are not in `roots` yet, with what the updates showed of them.
+    /// Roots that updates named and that have no shape yet, with what the updates showed of them.
     shapeless: Vec<RootHint>,
     /// The author of what is edited here.
     writer: u64,
@@ -102,7 +101,6 @@ impl Document {
             pending: RefCell::default(),
             clock: None,
             is_whole: true,
-            roots: HashMap::new(),
             shapeless: Vec::new(),
             writer: client_id,
             known: IdSet::new(),
@@ -140,12 +138,12 @@ impl Document {
                 match op {
                     Op::MapSet { node: Node::ROOT, key, value } => {
                         self.nodes.lock().forget_gaps();
-                        set_root(&self.roots, &self.nodes, &mut txn, key, value);
+                        set_root(&self.nodes, &mut txn, key, value);
                         touched.push(Touched { name: key.clone(), is_replaced: true });
                     }
                     Op::MapDelete { node: Node::ROOT, key } => {
                         self.nodes.lock().forget_gaps();
-                        clear_root(&self.roots, &mut txn, key);
+                        clear_root(&self.nodes, &mut txn, key);
                         touched.push(Touched { name: key.clone(), is_replaced: true });
                     }
                     op => {
@@ -224,7 +222,7 @@ impl Document {
                 break;
             }
             while let Some((update, scan)) = next {
-                let is_new = |hint: &&RootHint| !self.roots.contains_key(&hint.name);
+                let is_new = |hint: &&RootHint| self.nodes.lock().root(&hint.name).is_none();
                 self.shapeless.extend(scan.roots.iter().filter(is_new).cloned());
                 errors.extend(apply_update(&mut txn, &update).err());
                 let (writer, known) = (self.writer, &self.known);
@@ -322,7 +320,7 @@ impl Document {
 
     fn find(&self, path: &[Step<'_>]) -> Option<Out> {
         let (Step::Key(name), rest) = path.split_first()? else { return None };
-        let root = self.roots.get(*name)?;
+        let root = self.nodes.lock().root(name)?;
         let txn = self.reading()?;
         let mut out = root_out(&txn, name, root.shape)?;
         for step in rest {
@@ -414,7 +412,7 @@ impl Document {
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.roots.keys().filter(|name| *name != PRIMITIVES).cloned().collect();
+        let mut names = self.nodes.lock().root_names();
         if let Some(txn) = self.reading()
             && let Some(map) = txn.get_map(PRIMITIVES)
         {
@@ -434,8 +432,7 @@ impl Document {
 
     /// Makes sure that a root exists, has a shape and is listened to. An existing one keeps its shape.
     fn root(&mut self, name: &str, shape: Shape, is_declared: bool) {
-        if let Some(root) = self.roots.get_mut(name) {
-            root.is_declared |= is_declared;
+        if self.nodes.lock().root(name).is_some() {
             return;
         }
         let out = match shape {
@@ -452,16 +449,12 @@ impl Document {
                 }
             }
         };
-        let node = if name == PRIMITIVES {
-            self.nodes.lock().listen_to_primitives(&out);
-            Node::ROOT
-        } else {
-            let mut nodes = self.nodes.lock();
-            let Some(node) = nodes.handle(&out) else { return };
-            nodes.name_root(node, name);
-            node
-        };
-        self.roots.insert(name.to_owned(), Root { node, shape, is_declared });
+        let mut nodes = self.nodes.lock();
+        if name == PRIMITIVES {
+            nodes.listen_to_primitives(&out);
+        } else if let Some(node) = nodes.handle(&out) {
+            nodes.name_root(name, Root { node, shape, is_declared });
+        }
     }
 
     /// Ends a change: shows or hides the touched roots in the patch and listens to new containers.
@@ -473,7 +466,10 @@ impl Document {
             self.claim_marked(&name);
             let mut entry = PacketWriter::default();
             entry.map_set(Node::ROOT, &name);
-            let was_hidden = self.roots.get(&name).is_none_or(|root| self.nodes.lock().is_hidden(root.node));
+            let was_hidden = {
+                let nodes = self.nodes.lock();
+                nodes.root(&name).is_none_or(|root| nodes.is_hidden(root.node))
+            };
             if !is_replaced && !was_hidden && self.is_root_shown(&name) {
                 continue;
             }
@@ -510,7 +506,7 @@ impl Document {
 
     /// A marker of somebody else names a root that is still empty: it exists from now on.
     fn claim_marked(&mut self, name: &str) {
-        if self.roots.contains_key(name) {
+        if self.nodes.lock().root(name).is_some() {
             return;
         }
         let marked = self.reading().and_then(|txn| marker(&txn, name));
@@ -521,12 +517,13 @@ impl Document {
 
     fn is_root_shown(&self, name: &str) -> bool {
         let Some(txn) = self.reading() else { return false };
-        self.roots.get(name).is_some_and(|root| is_shown(&txn, name, root))
+        self.nodes.lock().root(name).is_some_and(|root| is_shown(&txn, name, &root))
     }
 
     /// What the state has under a name: the root, where it shows, or the primitive.
     fn shown(&self, txn: &TransactionMut, name: &str) -> Option<Out> {
-        match self.roots.get(name).filter(|root| is_shown(txn, name, root)) {
+        let root = self.nodes.lock().root(name);
+        match root.filter(|root| is_shown(txn, name, root)) {
             Some(root) => root_out(txn, name, root.shape),
             None => primitive(txn, name).map(Out::Any),
         }
@@ -536,12 +533,12 @@ impl Document {
     fn write_entry(&mut self, name: &str, out: &mut PacketWriter) -> bool {
         self.claim_marked(name);
         let Some(txn) = self.reading() else { return false };
+        let shown = self.shown(&txn, name);
         let mut nodes = self.nodes.lock();
-        if let Some(root) = self.roots.get(name) {
+        if let Some(root) = nodes.root(name) {
             // Until it is written, which it is where it shows.
             nodes.hide(root.node, true);
         }
-        let shown = self.shown(&txn, name);
         if let Some(value) = &shown {
             nodes.write_value(value, &txn, out, 0);
         }

@@ -1,6 +1,6 @@
 //! Whether operations fit the document: asked before anything is changed, so that a change happens whole or not at all.
 
-use super::roots::{PRIMITIVES, shape_name};
+use super::roots::{PRIMITIVES, Root, shape_name};
 use super::{Document, shape_of};
 use crate::edit::{Node, Op};
 use crate::packet::{MAX_DEPTH, utf16_len};
@@ -84,7 +84,7 @@ impl Document {
             };
             if node == Node::ROOT {
                 match op {
-                    Op::MapSet { key, value, .. } => self.check_root(key, value)?,
+                    Op::MapSet { key, value, .. } => check_root(nodes.root(key), key, value)?,
                     Op::MapDelete { .. } => {}
                     _ => return Err(EditError::WrongKind { node: 0, is: "map", wanted }),
                 }
@@ -115,20 +115,20 @@ impl Document {
         }
         Ok(())
     }
+}
 
-    fn check_root(&self, name: &str, value: &Value) -> Result<(), EditError> {
-        let wanted = shape_of(value);
-        let clash = |is: Shape, wanted: &'static str| {
-            Err(EditError::RootKind { name: name.to_owned(), is: shape_name(is), wanted })
-        };
-        match (self.roots.get(name), wanted) {
-            (Some(root), Some(wanted)) if name != PRIMITIVES && root.shape != wanted => {
-                clash(root.shape, shape_name(wanted))
-            }
-            (Some(root), None) if root.is_declared => clash(root.shape, "primitive"),
-            (_, Some(wanted)) if name == PRIMITIVES => clash(Shape::Map, shape_name(wanted)),
-            _ => Ok(()),
+fn check_root(root: Option<Root>, name: &str, value: &Value) -> Result<(), EditError> {
+    let wanted = shape_of(value);
+    let clash = |is: Shape, wanted: &'static str| {
+        Err(EditError::RootKind { name: name.to_owned(), is: shape_name(is), wanted })
+    };
+    match (root, wanted) {
+        (Some(root), Some(wanted)) if name != PRIMITIVES && root.shape != wanted => {
+            clash(root.shape, shape_name(wanted))
         }
+        (Some(root), None) if root.is_declared => clash(root.shape, "primitive"),
+        (_, Some(wanted)) if name == PRIMITIVES => clash(Shape::Map, shape_name(wanted)),
+        _ => Ok(()),
     }
 }
 

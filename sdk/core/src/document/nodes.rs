@@ -5,11 +5,12 @@
 //! While a local transaction commits they are muted: its patch is already known.
 
 use super::insertion::Gap;
+use super::roots::{PRIMITIVES, Root};
 use super::xml::read_xml;
 use crate::edit::Node;
 use crate::packet::{MAX_DEPTH, PacketWriter, utf16_len};
 use crate::sorted::Sorted;
-use crate::value::Value;
+use crate::value::{Shape, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use yrs::branch::{BranchID, BranchPtr};
@@ -58,6 +59,7 @@ pub(super) struct Nodes {
 
 struct NamedRoot {
     name: String,
+    root: Root,
     /// The reader does not have it.
     is_hidden: bool,
 }
@@ -135,8 +137,23 @@ impl Nodes {
         node.0 <= self.last
     }
 
-    pub(super) fn name_root(&mut self, node: Node, name: &str) {
-        self.roots.insert(node, NamedRoot { name: name.to_owned(), is_hidden: true });
+    pub(super) fn name_root(&mut self, name: &str, root: Root) {
+        self.roots.insert(root.node, NamedRoot { name: name.to_owned(), root, is_hidden: true });
+    }
+
+    /// What is known of a root; nothing before it has a shape.
+    pub(super) fn root(&self, name: &str) -> Option<Root> {
+        if name == PRIMITIVES {
+            let root = Root { node: Node::ROOT, shape: Shape::Map, is_declared: false };
+            return self.primitives.as_ref().map(|_| root);
+        }
+        let node = self.handles.get(&BranchID::Root(name.into()))?;
+        Some(self.roots.get(*node)?.root)
+    }
+
+    /// The names of all roots but that of the primitives.
+    pub(super) fn root_names(&self) -> Vec<String> {
+        self.roots.values().map(|named| named.name.clone()).collect()
     }
 
     pub(super) fn root_name(&self, node: Node) -> Option<String> {

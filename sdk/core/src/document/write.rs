@@ -16,20 +16,15 @@ use yrs::types::TypeRef;
 use yrs::{Any, Array, ArrayRef, ID, Map, MapRef, Out, ReadTxn, Text, TransactionMut};
 
 /// Gives a root a new content. What it had is deleted first: assigning replaces.
-pub(super) fn set_root(
-    roots: &HashMap<String, Root>,
-    nodes: &Shared,
-    txn: &mut TransactionMut,
-    name: &str,
-    value: &Value,
-) {
-    clear_contents(roots, txn, name);
+pub(super) fn set_root(nodes: &Shared, txn: &mut TransactionMut, name: &str, value: &Value) {
+    let root = nodes.lock().root(name);
+    clear_contents(root, txn, name);
     let Some(primitives) = txn.get_map(PRIMITIVES) else { return };
     let Some(shape) = shape_of(value) else {
         primitives.insert(txn, name, Content::of(to_any(value)));
         return;
     };
-    if roots.get(name).is_none_or(|root| !root.is_declared) && marker(txn, name) != Some(shape) {
+    if root.is_none_or(|root| !root.is_declared) && marker(txn, name) != Some(shape) {
         let marker = HashMap::from([(MARKER.to_owned(), Any::from(shape_name(shape)))]);
         primitives.insert(txn, name, Content::of(Any::Map(Arc::new(marker))));
     }
@@ -51,15 +46,16 @@ pub(super) fn set_root(
     }
 }
 
-pub(super) fn clear_root(roots: &HashMap<String, Root>, txn: &mut TransactionMut, name: &str) {
-    clear_contents(roots, txn, name);
+pub(super) fn clear_root(nodes: &Shared, txn: &mut TransactionMut, name: &str) {
+    let root = nodes.lock().root(name);
+    clear_contents(root, txn, name);
     if let Some(primitives) = txn.get_map(PRIMITIVES) {
         primitives.remove(txn, name);
     }
 }
 
-fn clear_contents(roots: &HashMap<String, Root>, txn: &mut TransactionMut, name: &str) {
-    let Some(root) = roots.get(name) else { return };
+fn clear_contents(root: Option<Root>, txn: &mut TransactionMut, name: &str) {
+    let Some(root) = root else { return };
     match root_out(txn, name, root.shape) {
         Some(Out::YMap(map)) => {
             let mut keys: Vec<String> = map.keys(txn).map(str::to_owned).collect();

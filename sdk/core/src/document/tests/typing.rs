@@ -3,6 +3,7 @@
 
 use super::*;
 use hither_protocol::scan::blocks::Blocks;
+use std::collections::HashMap;
 use yrs::Any;
 use yrs::types::Attrs;
 
