@@ -60,7 +60,6 @@ export function mergeStatus(before: RoomStatus, after: RoomStatus): RoomStatus {
 /** The status from the moment of an edit on: the engine says the same, with the count of all, as soon as it may speak. */
 export function withEdit(before: RoomStatus, now: number): RoomStatus {
 	const { connection, local, server } = before;
-	if (local.state !== "saved" && server.state !== "saved") return before;
 	return mergeStatus(before, {
 		connection,
 		local: local.state === "saved" ? { state: "saving" } : local,
