@@ -282,3 +282,29 @@ impl Journal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_never_written_is_not_kept() {
+        let now = Millis(0);
+        let mut journal = Journal::new("room", 1);
+        let key = journal.next_key(now);
+        let kept = |journal: &Journal| journal.writes.len() + journal.unsaved.len();
+        let take_in = |journal: &mut Journal| {
+            journal.add_local(now, &Row { edit: 1, key, update: Bytes::from_static(b"mine") });
+            journal.add_remote(now, Bytes::from_static(b"theirs"));
+            journal.settle();
+        };
+
+        take_in(&mut journal);
+        assert_eq!(kept(&journal), 2, "an open journal keeps what waits for a batch");
+
+        journal.seal();
+        take_in(&mut journal);
+        assert_eq!(kept(&journal), 0, "what came before and after it was sealed");
+        assert!(!journal.has_writes());
+    }
+}
