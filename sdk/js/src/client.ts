@@ -128,14 +128,19 @@ export class HitherClient implements Client {
 		if (held === undefined) {
 			// Encoded now: what the caller does to its object later does not count.
 			const initial = encodeInitial(options.initial);
-			held = {
-				opened: new Opened(name, (error) => this.#crashed(error)),
+			const begun: Held = {
+				opened: new Opened(
+					name,
+					(error) => this.#crashed(error),
+					() => this.#closeRoom(begun),
+				),
 				holders: 0,
 				handle: undefined,
 				release: undefined,
 			};
-			this.#rooms.set(name, held);
-			void this.#start(held, initial);
+			this.#rooms.set(name, begun);
+			void this.#start(begun, initial);
+			held = begun;
 		}
 		const { opened } = held;
 		this.#hold(held);
@@ -295,6 +300,7 @@ export class HitherClient implements Client {
 	}
 
 	#closeRoom(held: Held): void {
+		clearTimeout(held.release);
 		this.#rooms.delete(held.opened.name);
 		if (held.handle === undefined) return;
 		this.#engine

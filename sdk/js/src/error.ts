@@ -12,6 +12,7 @@
  * - `closed`: the room or the client was closed before
  * - `refused`: the relay does not accept the edit
  * - `load-failed`: the engine (WebAssembly) could not be loaded
+ * - `bad-packet`: the page and its engine disagree about a room; open it again, everything is there
  * - `crashed`: the engine stopped; reload the page, everything that was saved is there
  *
  * The engine and the relay add codes of their own, so treat this list as open.
@@ -24,6 +25,7 @@ export type HitherErrorCode =
 	| "closed"
 	| "refused"
 	| "load-failed"
+	| "bad-packet"
 	| "crashed"
 	| (string & {});
 

@@ -34,6 +34,7 @@ export class Opened {
 	readonly #errorListeners = new Set<(error: HitherError) => void>();
 	readonly #rounds: Rounds;
 	readonly #crashed: (error: HitherError) => void;
+	readonly #abandon: () => void;
 	#errors: HitherError[] = [];
 	#engine: Engine | undefined;
 	#handle = 0;
@@ -43,10 +44,11 @@ export class Opened {
 	#ready: { resolve: () => void; reject: (error: HitherError) => void } | undefined;
 	readonly ready: Promise<void>;
 
-	/** `crashed` hears when a call finds the engine dead. */
-	constructor(name: string, crashed: (error: HitherError) => void) {
+	/** `crashed` hears when a call finds the engine dead, `abandon` when this room alone is of no more use. */
+	constructor(name: string, crashed: (error: HitherError) => void, abandon: () => void) {
 		this.name = name;
 		this.#crashed = crashed;
+		this.#abandon = abandon;
 		this.#rounds = new Rounds(() => {
 			this.watchers.tell();
 			const errors = this.#errors;
@@ -96,7 +98,7 @@ export class Opened {
 		}
 		const number = new DataView(done.buffer, done.byteOffset).getFloat64(0, true);
 		this.#lastEdit = number;
-		this.#mirror.apply(done, EDIT_BYTES);
+		this.#patch(done, EDIT_BYTES);
 		if (number > 0) this.status = withEdit(this.status, Date.now());
 		this.#rounds.now();
 		return new EditReceipt(number, this.#saved, this.#acked);
@@ -209,11 +211,15 @@ export class Opened {
 		return error;
 	}
 
-	#patch(packet: Uint8Array): void {
+	#patch(packet: Uint8Array, offset?: number): void {
 		try {
-			this.#mirror.apply(packet);
-		} catch (error) {
-			this.#errors.push(fromEngine(error));
+			this.#mirror.apply(packet, offset);
+		} catch (thrown) {
+			// The engine has the room as it is, this page no longer: what is edited here would go to wrong places.
+			const error = fromEngine(thrown);
+			this.fail(error);
+			this.end(error);
+			queueMicrotask(this.#abandon);
 		}
 	}
 

@@ -419,13 +419,29 @@ describe("errors outside of calls", () => {
 		});
 	});
 
-	test("a packet that the mirror cannot read is one of them", async () => {
-		const { room, remote } = await open();
+	test("a packet that the mirror cannot read ends the room, which opens anew as the engine has it", async () => {
+		const { client, room, remote } = await open();
 		const listener = vi.fn();
 		room.onError(listener);
 		remote.tell("patch", new Uint8Array([1, 2]));
 		await turn();
 		expect(listener.mock.calls[0]?.[0]).toMatchObject({ code: "bad-packet" });
+		expect(() => room.change((d) => d.todos.pop())).toThrow(/packet/);
+		expect(remote.isOpen).toBe(false);
+		expect(client.status.connection).toEqual({ state: "offline", reason: "no room is open" });
+
+		const again = await client.open<Todos>("board", { initial: initial() });
+		again.change((d) => d.todos.pop());
+		expect(again.state.todos).toHaveLength(1);
+	});
+
+	test("so does the answer to an edit", async () => {
+		const { room, remote } = await open();
+		remote.change = () => new Uint8Array([0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 1, 2]);
+		const receipt = room.change((d) => d.todos.pop());
+		await expect(receipt.server).rejects.toMatchObject({ code: "bad-packet" });
+		expect(room.state.todos).toHaveLength(2);
+		expect(remote.isOpen).toBe(false);
 	});
 
 	test("after a crash of the engine every room says so and keeps its last state", async () => {
