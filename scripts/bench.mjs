@@ -41,14 +41,13 @@ await must(["npm", "ci"], peers);
 const { versions } = await import("../tests/bench/report/versions.mjs");
 const started = new Date().toISOString().slice(0, 10);
 
+const peersTarget = join(target, "peers");
+const plainYrs = parts.includes("client") || parts.includes("size") ? await buildPlainYrs() : [];
+
 if (parts.includes("server")) {
 	await must(["cargo", "build", "--release", "--locked", "-p", "hither-bench"]);
-	const peersTarget = join(target, "peers");
 	const programs = [
-		...(await optional("yrs-axum", join(peersTarget, "release", "hither-bench-yrs-axum"), [
-			...["cargo", "build", "--release", "--locked", "--target-dir", peersTarget],
-			...["--manifest-path", join(peers, "yrs-axum", "Cargo.toml")],
-		])),
+		...(await optional("yrs-axum", join(peersTarget, "release", "hither-bench-yrs-axum"), crate("yrs-axum"))),
 		...(await optional("y-sweet", join(peersTarget, "y-sweet", "bin", "y-sweet"), [
 			...["cargo", "install", "y-sweet", "--version", Y_SWEET, "--locked", "--target-dir", peersTarget],
 			...["--root", join(peersTarget, "y-sweet")],
@@ -65,9 +64,10 @@ if (parts.includes("server")) {
 	]);
 }
 if (parts.includes("client")) {
-	const subjects = "hither,yjs,ywasm,loro,automerge";
+	const built = plainYrs.length > 0 ? ",plainYrs,nativeYrs" : "";
+	const subjects = `hither,yjs,ywasm,loro,automerge${built}`;
 	const runs = values.quick ? "3" : "5";
-	const node = [process.execPath, join(bench, "client", "node.mjs")];
+	const node = [process.execPath, join(bench, "client", "node.mjs"), ...plainYrs];
 	await must([...node, "--subjects", subjects, "--runs", runs, "--json", json("client")]);
 }
 if (parts.includes("browser")) {
@@ -75,11 +75,32 @@ if (parts.includes("browser")) {
 	await must([...pages, "--json", json("browser")]);
 }
 if (parts.includes("size")) {
-	await must([process.execPath, join(bench, "browser", "weight.mjs"), "--json", json("size")]);
+	const border = plainYrs.slice(0, 2);
+	await must([process.execPath, join(bench, "browser", "weight.mjs"), ...border, "--json", json("size")]);
 }
 writeFileSync(json("about"), `${JSON.stringify({ date: started, amount, ...versions() }, null, "\t")}\n`);
 if (values.write) {
 	await must([process.execPath, join(bench, "report", "page.mjs"), out, join(root, "docs")]);
+}
+
+/** How a peer is built that is a crate beside its packages. */
+function crate(name) {
+	return [
+		...["cargo", "build", "--release", "--locked", "--target-dir", peersTarget],
+		...["--manifest-path", join(peers, name, "Cargo.toml")],
+	];
+}
+
+/** The options with which the CRDT alone takes part: its border to JavaScript, and its program. None where it cannot be built. */
+async function buildPlainYrs() {
+	const program = join(peersTarget, "release", "hither-bench-plain-yrs");
+	const options = await optional("native-yrs", program, crate("plain-yrs"));
+	if (options.length === 0) return [];
+	const wasm = "wasm32-unknown-unknown";
+	await must([...crate("plain-yrs"), "--lib", "--target", wasm]);
+	const folder = join(peersTarget, "plain-yrs");
+	await must([program, "bind", join(peersTarget, wasm, "release", "hither_bench_plain_yrs.wasm"), folder]);
+	return ["--plain-yrs", folder, ...options];
 }
 
 /** The option with which the generator takes a peer that has to be built, or nothing where it cannot be. */

@@ -2,7 +2,8 @@
 //
 //   node tests/bench/browser/pages.mjs [--amount small|quick|full] [--updates N,…] [--json FILE]
 //
-// Every opening is a new page of the same profile; medians. y-indexeddb takes part where the peers are installed.
+// Every opening is a new page of the same profile; medians. The database by itself shows what nobody can be quicker than;
+// y-indexeddb and automerge-repo take part where the peers are installed.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -30,7 +31,7 @@ export async function measurePages({
 	onFigure = () => {},
 }) {
 	const { openings, edits, changes } = AMOUNTS[amount];
-	const subjects = existsSync(join(peers, "y-indexeddb")) ? ["hither", "yjs"] : ["hither"];
+	const subjects = ["hither", "raw", ...(existsSync(peers) ? ["yjs", "automerge"] : [])];
 	const served = await serve(await bundle([...subjects, "rows"]));
 	const profile = mkdtempSync(join(tmpdir(), "hither-page-"));
 	const context = await chromium.launchPersistentContext(profile, {
@@ -136,6 +137,8 @@ async function bundle(names) {
 	});
 	const files = new Map(outputFiles.map(({ path, contents }) => [path.replaceAll("\\", "/"), contents]));
 	files.set("/wasm/hither_bg.wasm", readFileSync(join(dist, "wasm/hither_bg.wasm")));
+	const automerge = join(peers, "@automerge/automerge/dist/automerge.wasm");
+	if (existsSync(automerge)) files.set("/automerge.wasm", readFileSync(automerge));
 	return files;
 }
 

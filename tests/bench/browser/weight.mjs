@@ -1,8 +1,8 @@
 // What a page loads of each, gzipped: the JavaScript that it imports, bundled and minified, and its WebAssembly.
 //
-//   node tests/bench/browser/weight.mjs [--json FILE]
+//   node tests/bench/browser/weight.mjs [--plain-yrs FOLDER] [--json FILE]
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
@@ -11,6 +11,8 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "../../../sdk/js/dist");
 const peers = join(here, "../peers/node_modules");
+
+const AUTOMERGE = join(peers, "@automerge/automerge/dist/automerge.wasm");
 
 /** subject → what the page imports, and the WebAssembly that comes beside it. */
 const LOADS = {
@@ -26,7 +28,12 @@ const LOADS = {
 	},
 	"@automerge/automerge": {
 		script: 'export * from "@automerge/automerge/slim"',
-		wasm: [join(peers, "@automerge/automerge/dist/automerge.wasm")],
+		wasm: [AUTOMERGE],
+	},
+	"automerge-repo with IndexedDB": {
+		script:
+			'export * from "@automerge/automerge-repo/slim"; export * from "@automerge/automerge-repo-storage-indexeddb"',
+		wasm: [AUTOMERGE],
 	},
 };
 
@@ -55,13 +62,23 @@ async function weigh({ script, wasm }) {
 	return gzipped(entry.contents) + wasm.reduce((sum, file) => sum + gzipped(readFileSync(file)), 0);
 }
 
-const { values } = parseArgs({ options: { json: { type: "string" } } });
+const { values } = parseArgs({ options: { json: { type: "string" }, "plain-yrs": { type: "string" } } });
+const plain = values["plain-yrs"] && resolve(values["plain-yrs"]);
+const loaded = {
+	...LOADS,
+	...(plain && {
+		"plain yrs, for speed": {
+			script: `export * from ${JSON.stringify(join(plain, "plain_yrs.js"))}`,
+			wasm: [join(plain, "plain_yrs_bg.wasm")],
+		},
+	}),
+};
 const figures = {};
-for (const [subject, loads] of Object.entries(LOADS)) {
+for (const [subject, loads] of Object.entries(loaded)) {
 	if (subject !== "hither" && !existsSync(peers)) continue;
 	try {
 		figures[subject] = await weigh(loads);
-		console.log(`${subject.padEnd(24)} ${(figures[subject] / 1024).toFixed(1).padStart(8)} KiB gzipped`);
+		console.log(`${subject.padEnd(32)} ${(figures[subject] / 1024).toFixed(1).padStart(8)} KiB gzipped`);
 	} catch (error) {
 		console.error(`${subject}: ${error.message}`);
 	}

@@ -1,7 +1,9 @@
 // The client's work in Node, subjects side by side.
 //
 //   node tests/bench/client/node.mjs [--small] [--runs N] [--only WORK,…] [--subjects NAME,…] [--json FILE]
+//                                    [--plain-yrs FOLDER] [--native-yrs PROGRAM]
 //
+// The last two are what tests/bench/peers/plain-yrs was built into: its border to JavaScript, and its program.
 // Every figure comes from a process of its own, subjects take turns, and the median of the runs counts. Milliseconds are
 // those that the thread computed (work.mjs, `clock`); the ratio is to yjs in this run.
 import { execFile } from "node:child_process";
@@ -10,10 +12,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import { history } from "./history.mjs";
 import { FULL, median, SMALL, WORKS } from "./work.mjs";
 import { recordings } from "./yjs.mjs";
 
 const SUBJECTS = ["hither", "yjs"];
+/** The same work without a page, by a program of its own. */
+const NATIVE = "nativeYrs";
 const LIMIT_MS = 600_000;
 const one = fileURLToPath(new URL("one.mjs", import.meta.url));
 
@@ -23,17 +28,26 @@ export async function measureClient({
 	runs = 3,
 	works = Object.keys(WORKS),
 	subjects = SUBJECTS,
+	plainYrs,
+	nativeYrs,
 	onFigure = () => {},
 }) {
 	const folder = mkdtempSync(join(tmpdir(), "hither-client-"));
 	try {
-		const env = { ...process.env, HITHER_BENCH_RECORDINGS: write(folder, small ? SMALL : FULL) };
+		const size = small ? SMALL : FULL;
+		const recordings = write(folder, size);
+		if (plainYrs !== undefined) process.env.HITHER_BENCH_PLAIN_YRS = plainYrs;
+		const env = { ...process.env, HITHER_BENCH_RECORDINGS: recordings };
+		const measure = async (subject, work) =>
+			subject === NATIVE
+				? figureOf(nativeYrs, ["measure", work, JSON.stringify(size), recordings], env)
+				: measureOne(subject, work, small, env);
 		const figures = {};
 		for (const work of works) {
 			const found = Object.fromEntries(subjects.map((subject) => [subject, []]));
 			for (let run = 0; run < runs; run++) {
 				for (const subject of subjects) {
-					const figure = await measureOne(subject, work, small, env).catch((error) => {
+					const figure = await measure(subject, work).catch((error) => {
 						// A peer that fails has no figure; ours and the one that everything is compared with must not.
 						if (SUBJECTS.includes(subject)) throw error;
 						console.error(`${subject}, ${work}: ${error.message}`);
@@ -56,10 +70,14 @@ async function measureOne(subject, work, small, env) {
 	const file = fileOf(subject);
 	const { works } = await import(file);
 	if (works[work] === undefined) return undefined;
-	const args = [one, file, work, ...(small ? ["--small"] : [])];
-	const { stdout } = await promisify(execFile)(process.execPath, args, { env, timeout: LIMIT_MS });
+	return figureOf(process.execPath, [one, file, work, ...(small ? ["--small"] : [])], env);
+}
+
+/** The number that a program ends with. */
+async function figureOf(program, args, env) {
+	const { stdout } = await promisify(execFile)(program, args, { env, timeout: LIMIT_MS });
 	const figure = Number(stdout.trim().split("\n").at(-1));
-	if (!(figure >= 0)) throw new Error(`${subject}, ${work}: no figure in ${JSON.stringify(stdout)}`);
+	if (!(figure >= 0)) throw new Error(`no figure in ${JSON.stringify(stdout)}`);
 	return figure;
 }
 
@@ -69,7 +87,7 @@ function fileOf(subject) {
 	return fileURLToPath(new URL(`${folder}/${subject}.mjs`, import.meta.url));
 }
 
-/** The recordings as one file of bytes and one of words; one.mjs reads them. */
+/** The recordings as one file of bytes and one of words; one.mjs and the native program read them. */
 function write(folder, size) {
 	const { base, updates, text, nested, end } = recordings(size);
 	const file = join(folder, "recordings");
@@ -80,6 +98,7 @@ function write(folder, size) {
 		text: { length: text.update.length, end },
 		nested: { length: nested.update.length },
 		end,
+		edits: history(size.keystrokes).edits,
 	};
 	writeFileSync(`${file}.json`, JSON.stringify(words));
 	return file;
@@ -92,6 +111,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
 			runs: { type: "string" },
 			only: { type: "string" },
 			subjects: { type: "string" },
+			"plain-yrs": { type: "string" },
+			"native-yrs": { type: "string" },
 			json: { type: "string" },
 		},
 	});
@@ -100,6 +121,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
 		...(values.runs && { runs: Number(values.runs) }),
 		...(values.only && { works: values.only.split(",") }),
 		...(values.subjects && { subjects: values.subjects.split(",") }),
+		plainYrs: values["plain-yrs"],
+		nativeYrs: values["native-yrs"],
 		onFigure(work, found) {
 			for (const [subject, figure] of Object.entries(found)) {
 				const ratio = found.yjs === undefined ? "" : `${(figure / found.yjs).toFixed(3)} of yjs`;

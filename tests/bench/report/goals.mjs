@@ -1,7 +1,10 @@
 // The goals, and how this run stands to each. Every goal is a share: ours of somebody else's, or of a fixed amount.
 
 const OURS = "Hither, file store";
-export const REFERENCES = ["bare Rust", "bare axum", "bare axum, coalescing"];
+export const REFERENCES = [
+	...["bare Rust", "bare axum", "bare axum, coalescing"],
+	...["native yrs", "the database alone"],
+];
 
 /** Rows of { work, goal, found, isReached, beside }; `found` is undefined where the run has no figure. */
 export function goals({ server = [], client = {}, browser = {}, size = {} }) {

@@ -20,7 +20,7 @@ mkdirSync(plots, { recursive: true });
 
 /** References, ours, peers: as they are measured. */
 const ORDER = ["reference", "ours", "peer"];
-const role = (name) => (REFERENCES.includes(name) ? "reference" : /^hither/i.test(name) ? "ours" : "peer");
+const role = (name) => (REFERENCES.includes(name) ? "reference" : /^Hither/.test(name) ? "ours" : "peer");
 
 function plot(name, title, unit, entries) {
 	const rows = entries
@@ -102,7 +102,15 @@ function serverPart() {
 		.join("");
 }
 
-const CLIENT_NAMES = { hither: "Hither", yjs: "yjs", ywasm: "ywasm", loro: "Loro", automerge: "Automerge" };
+const CLIENT_NAMES = {
+	hither: "Hither",
+	yjs: "yjs",
+	ywasm: "ywasm",
+	plainYrs: "plain yrs",
+	loro: "Loro",
+	automerge: "Automerge",
+	nativeYrs: "native yrs",
+};
 
 function clientPart() {
 	if (figures.client === undefined) return "\nNot measured in this run.\n";
@@ -136,12 +144,20 @@ const BROWSER = {
 	"typing-longest": "the longest of these calls, ms",
 };
 
+const PAGES = {
+	hither: "Hither",
+	yjs: "yjs, y-indexeddb",
+	automerge: "automerge-repo",
+	raw: "the database alone",
+};
+
 function browserPart() {
 	if (figures.browser === undefined) return "\nNot measured in this run.\n";
 	const show = (value) => (value === undefined ? "" : short(value));
+	const subjects = Object.keys(PAGES).filter((name) => figures.browser["open-0"]?.[name] !== undefined);
 	const rows = Object.entries(BROWSER)
 		.filter(([name]) => figures.browser[name])
-		.map(([name, title]) => [title, show(figures.browser[name].hither), show(figures.browser[name].yjs)]);
+		.map(([name, title]) => [title, ...subjects.map((subject) => show(figures.browser[name][subject]))]);
 	const { "rows-rendered": rendered = {}, "rows-ms": ms = {} } = figures.browser;
 	const react = Object.entries({
 		hither: "Hither, `useShared` and keyed rows",
@@ -151,11 +167,11 @@ function browserPart() {
 		.filter(([name]) => rendered[name] !== undefined)
 		.map(([name, title]) => [title, show(rendered[name]), show(ms[name])]);
 	const open = Object.entries(figures.browser["open-100000"] ?? {}).map(([name, value]) => [
-		name === "hither" ? "Hither" : "y-indexeddb",
+		PAGES[name],
 		value,
 	]);
 	return [
-		table(["work", "Hither", "yjs, y-indexeddb"], rows),
+		table(["work", ...subjects.map((name) => PAGES[name])], rows),
 		plot(
 			"open-100000",
 			"open a page with 100,000 stored updates",
@@ -191,6 +207,8 @@ function absent() {
 		ywasm: clients,
 		loro: clients,
 		automerge: clients,
+		plainYrs: clients,
+		nativeYrs: clients,
 	};
 	const missing = Object.keys(wanted).filter((name) => !wanted[name].has(name));
 	if (missing.length === 0) return "";
@@ -227,12 +245,14 @@ ${serverPart()}
 Each figure comes from a process of its own, subjects take turns, medians. Milliseconds are those that the thread computed, without the
 time that it waited for a processor. B4 is the history of a paper, 259,778 keystrokes. Hither works through drafts with a receipt for each edit, its socket
 ends in the same process and acknowledges; the others have an observer that takes each update. Automerge sets a hundredth of the fields and
-creates a tenth of the items one by one, multiplied. A document is compared with what it should be after every run.
+creates a tenth of the items one by one, multiplied. *Plain yrs* is the CRDT behind a border that does nothing else, *native yrs* the same
+without a page, both compiled for speed and with the items to be set at hand. A document is compared with what it should be after every run.
 ${clientPart()}
 ## Client, in Chromium
 
 The page scripts are bundled and minified; every opening is a new page of the same profile, medians. The stored updates are words typed one by one; the page is closed when all are on
-the disk. React's rows are measured with a relay inside the page, from the message of the change to the changed document.
+the disk. *The database alone* is a page that keeps a row for each edit and reads all of them when it is opened: no page that asks the disk can be
+sooner, unless it keeps fewer rows. React's rows are measured with a relay inside the page, from the message of the change to the changed document.
 ${browserPart()}
 ## What a page loads
 ${sizePart()}

@@ -12,6 +12,7 @@ const PEERS = [
 	"ywasm",
 	"loro-crdt",
 	"@automerge/automerge",
+	"@automerge/automerge-repo",
 	"ws",
 ];
 
@@ -19,7 +20,8 @@ const read = (path) => readFileSync(fileURLToPath(new URL(path, import.meta.url)
 
 export function versions() {
 	const lock = JSON.parse(read("../peers/package-lock.json")).packages;
-	const crate = /yrs-axum = "=([^"]+)"/.exec(read("../peers/yrs-axum/Cargo.toml"))[1];
+	const crate = (name, folder) =>
+		new RegExp(`^${name} = "=([^"]+)"`, "m").exec(read(`../peers/${folder}/Cargo.toml`))[1];
 	return {
 		machine: {
 			processor: cpus()[0]?.model ?? "unknown",
@@ -31,7 +33,8 @@ export function versions() {
 			hither: JSON.parse(read("../../../package.json")).version,
 			node: process.version,
 			...Object.fromEntries(PEERS.map((name) => [name, lock[`node_modules/${name}`]?.version])),
-			"yrs-axum": crate,
+			yrs: crate("yrs", "plain-yrs"),
+			"yrs-axum": crate("yrs-axum", "yrs-axum"),
 			"y-sweet": /Y_SWEET = "([^"]+)"/.exec(read("../../../scripts/bench.mjs"))[1],
 		},
 	};
