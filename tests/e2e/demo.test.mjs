@@ -85,6 +85,24 @@ test("who knows only the relay meets everybody else who does", async () => {
 	await leave(alice, bob);
 });
 
+test("the engine is fetched once, before the scripts have run that ask for it", async () => {
+	const page = await newPerson(browser);
+	const fetched = [];
+	page.on("request", (request) => {
+		if (request.url().endsWith(".wasm")) fetched.push(request.url());
+	});
+	await page.goto(relay.origin);
+	await headline(page, "Saved on the relay");
+	assert.equal(fetched.length, 1, `fetched ${fetched}`);
+	const begun = await page.evaluate(() => {
+		const entries = performance.getEntriesByType("resource");
+		const of = (ending) => entries.find(({ name }) => name.endsWith(ending));
+		return { by: of(".wasm").initiatorType, early: of(".wasm").startTime <= of(".js").responseEnd };
+	});
+	assert.deepEqual(begun, { by: "link", early: true });
+	await leave(page);
+});
+
 describe("two people on one board", () => {
 	test("what one adds, renames, edits and deletes the other sees", async () => {
 		const { alice, bob } = await pair();
