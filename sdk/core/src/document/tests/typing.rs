@@ -159,8 +159,11 @@ fn a_text_that_somebody_formats_or_embeds_in_goes_back_to_the_crdt() {
         for _ in 0..30 {
             types(&mut alice, node, &mut at, &mut rng);
         }
-        alice.does(&[Op::TextSplice { node, index: 0, deleted: 0, text: "sure".into() }]).unwrap();
-        assert_eq!(open_texts(&alice), 1, "seed {seed}");
+        // Its order is read when the walks have cost as much.
+        while open_texts(&alice) == 0 {
+            assert!(alice.sent.len() < 200, "seed {seed}");
+            alice.does(&[Op::TextSplice { node, index: 0, deleted: 0, text: "sure".into() }]).unwrap();
+        }
 
         let doc = Doc::with_options(Options {
             offset_kind: OffsetKind::Utf16,
@@ -173,8 +176,9 @@ fn a_text_that_somebody_formats_or_embeds_in_goes_back_to_the_crdt() {
         for step in 0..12 {
             let mut txn = doc.transact_mut();
             let length = text.len(&txn);
-            let index = rng.u32(0..length);
-            match rng.u32(0..if step < 6 { 3 } else { 4 }) {
+            let index = rng.u32(0..length.max(1));
+            let kinds = if length == 0 { 1 } else { 3 + u32::from(step >= 6) };
+            match rng.u32(0..kinds) {
                 0 => text.insert(&mut txn, index, "rich"),
                 1 => text.remove_range(&mut txn, index, (length - index).min(2)),
                 2 => {
