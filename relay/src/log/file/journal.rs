@@ -13,7 +13,8 @@
 //!       | 4 table:u64
 //! ```
 //! A journal is preallocated: zeros behind the last batch are its end. The checksum leaves the seqno out, so
-//! it is looked at as well: it grows from batch to batch, and a hole can only make it smaller.
+//! it is looked at as well: it grows from batch to batch. Where it does not, in a batch that is whole otherwise, it is no
+//! hole that did it: the seqno stands between two parts that are there. This one or the one before was changed.
 
 use std::{
     fs::{self, File},
@@ -66,9 +67,9 @@ pub(super) fn check(store: &Path, relaxed: bool) -> Result<(), JournalDamage> {
     let journals = journals(store)?;
     let last = journals.len().saturating_sub(1);
     for (index, path) in journals.into_iter().enumerate() {
-        let Some(at) = first_damage(&path)? else { continue };
+        let Some(Damage { at, is_whole }) = first_damage(&path)? else { continue };
         // A journal is synced before the next one is begun: only the last can have a torn tail.
-        let is_followed = index < last || holds_a_batch_after(&path, at)?;
+        let is_followed = index < last || is_whole || holds_a_batch_after(&path, at)?;
         if is_followed && !(relaxed && index == last) {
             return Err(JournalDamage::InTheMiddle { file: path, at });
         }
@@ -113,8 +114,16 @@ fn journals(store: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(journals.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Where the first batch starts that does not read well; `None` if the journal ends behind a good one.
-fn first_damage(path: &Path) -> io::Result<Option<u64>> {
+/// The first batch that does not read well.
+struct Damage {
+    /// Where it starts.
+    at: u64,
+    /// Nothing is wrong but its seqno, or that of the one before.
+    is_whole: bool,
+}
+
+/// `None` if the journal ends behind a good batch.
+fn first_damage(path: &Path) -> io::Result<Option<Damage>> {
     let mut reader = Reader { from: BufReader::with_capacity(1 << 20, File::open(path)?), position: 0 };
     let mut previous = None;
     loop {
@@ -126,7 +135,8 @@ fn first_damage(path: &Path) -> io::Result<Option<u64>> {
         }
         // Not a batch: is it the end?
         reader.from.seek(SeekFrom::Start(at))?;
-        return Ok(if only_zeros(&mut reader.from)? { None } else { Some(at) });
+        let is_end = only_zeros(&mut reader.from)?;
+        return Ok((!is_end).then_some(Damage { at, is_whole: seqno.is_some() }));
     }
 }
 
@@ -239,6 +249,10 @@ impl<R: BufRead> Reader<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Range;
+
+    /// Where a batch has its seqno.
+    const SEQNO: Range<usize> = 5..13;
 
     fn batch(seqno: u64, value: &[u8]) -> Vec<u8> {
         let mut item = vec![ITEM, 0, 0];
@@ -290,6 +304,11 @@ mod tests {
                     continue;
                 }
                 let (dir, file) = store(&[&good[..], &torn, &[0; 100]].concat());
+                if SEQNO.start <= hole && end <= SEQNO.end {
+                    // What stands before and behind was written: so was this.
+                    check(dir.path(), false).unwrap_err();
+                    continue;
+                }
                 check(dir.path(), false).unwrap();
                 let left = fs::read(file).unwrap();
                 assert_eq!(&left[..good.len()], &good[..], "hole at {hole}");
@@ -305,22 +324,28 @@ mod tests {
     fn damage_with_intact_batches_behind_it_is_refused_and_nothing_is_touched() {
         let first = batch(70, b"one");
         let journal = [first.clone(), batch(71, &[5; 300]), batch(72, b"three")].concat();
-        for damaged in first.len()..journal.len() - batch(72, b"three").len() {
+        let last = journal.len() - batch(72, b"three").len();
+        for damaged in first.len()..last {
             let mut bytes = journal.clone();
             bytes[damaged] ^= 0x55;
-            // The seqno is not covered by the checksum.
-            if (first.len() + 5..first.len() + 13).contains(&damaged) {
-                continue;
-            }
             let (dir, file) = store(&bytes);
+            // A seqno that is too large shows in the next batch.
+            let shows_late = (SEQNO.start + 1..SEQNO.end).contains(&(damaged - first.len()));
             match check(dir.path(), false) {
                 Err(JournalDamage::InTheMiddle { at, .. }) => {
-                    assert_eq!(at, first.len() as u64);
+                    let second_or_third = if shows_late { last } else { first.len() };
+                    assert_eq!(at, second_or_third as u64);
                     assert_eq!(fs::read(file).unwrap(), bytes);
                 }
                 other => panic!("damage at {damaged}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_seqno_that_became_that_of_the_last_batch_does_not_take_it_along() {
+        let (dir, _) = store(&[batch(70, b"one"), batch(72, b"two"), batch(72, b"three")].concat());
+        assert!(matches!(check(dir.path(), false), Err(JournalDamage::InTheMiddle { .. })));
     }
 
     #[test]
