@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::panicked;
 use hither_protocol::{
     contents::Contents,
     limits::MAX_SNAPSHOT_BYTES,
@@ -128,11 +129,7 @@ pub fn compact_within<'a>(
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, work)
             .map_err(|e| CompactionError::Panicked(format!("no thread: {e}")))?;
-        thread.join().unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-            Err(CompactionError::Panicked(text.to_owned()))
-        })
+        thread.join().unwrap_or_else(|panic| Err(CompactionError::Panicked(panicked::message(&*panic))))
     })
 }
 

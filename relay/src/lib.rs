@@ -12,6 +12,7 @@
 //! | [`yprotocol`] | the words of stock Yjs clients |
 //! | [`server`] | the listener with both doors, health and web pages |
 //! | `pages` | the web pages |
+//! | `panicked` | what code of others said when it gave up |
 //! | [`config`] | flags, environment and file |
 //! | [`limits`] | every limit with its arithmetic |
 //!
@@ -31,6 +32,7 @@ pub mod log;
 pub mod node;
 pub mod outbox;
 pub(crate) mod pages;
+pub(crate) mod panicked;
 pub mod room;
 pub mod server;
 pub(crate) mod socket;

@@ -41,6 +41,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    // Before the store is opened: damage in the embedded store's own files can make it ask for more memory than there is,
+    // which ends the process with no word of where it was.
+    eprintln!("hither-relay {}\n{config}", env!("CARGO_PKG_VERSION"));
     let log: Arc<dyn RoomLog> = match &config.store {
         StoreAddress::Memory => Arc::new(MemoryLog::new()),
         StoreAddress::File(dir) => {
@@ -49,7 +52,6 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     let listener = server::listen(config.listen)?;
-    eprintln!("hither-relay {}\n{config}", env!("CARGO_PKG_VERSION"));
     if let (StoreAddress::File(_), Durability::Relaxed) = (&config.store, config.durability) {
         // Not a log line: no filter hides it.
         eprintln!(

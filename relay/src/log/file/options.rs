@@ -70,6 +70,18 @@ pub enum OpenError {
         #[source]
         cause: fjall::Error,
     },
+    /// The embedded store gave up over what it found.
+    #[error(
+        "the data directory {} is damaged ({what}): restore it from a backup, or move it away and let the clients \
+         bring back what they hold",
+        dir.display()
+    )]
+    Unreadable {
+        /// The data directory.
+        dir: PathBuf,
+        /// What the store said.
+        what: String,
+    },
     /// A record does not read back.
     #[error("the data directory {} cannot be used", dir.display())]
     Record {

@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -25,7 +26,10 @@ use super::{
     },
     options::{FileOptions, OpenError},
 };
-use crate::log::{Head, LogError, Page, Snapshot};
+use crate::{
+    log::{Head, LogError, Page, Snapshot},
+    panicked,
+};
 
 const LOCK_FILE: &str = "hither.lock";
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -52,9 +56,15 @@ impl Tables {
         create_durably(&store).map_err(io)?;
         journal::check(&store, options.relaxed)
             .map_err(|damage| OpenError::Damaged { dir: dir.to_owned(), damage })?;
+        // The embedded store asserts what it expects of its files.
+        catch_unwind(AssertUnwindSafe(|| Tables::in_store(dir, &store, lock, options))).unwrap_or_else(
+            |panic| Err(OpenError::Unreadable { dir: dir.to_owned(), what: panicked::message(&*panic) }),
+        )
+    }
 
+    fn in_store(dir: &Path, store: &Path, lock: File, options: &FileOptions) -> Result<Tables, OpenError> {
         let broken = |cause: fjall::Error| OpenError::Store { dir: dir.to_owned(), cause };
-        let db = Database::builder(&store)
+        let db = Database::builder(store)
             .cache_size(options.cache_bytes)
             // Replayed at the next start, at most this and one journal of 64 MB more: a fraction of a second.
             .max_journaling_size(64 << 20)
@@ -75,7 +85,9 @@ impl Tables {
             _lock: lock,
         };
         // The embedded store syncs what is in the directories of new tables, not their names.
-        File::open(store.join("keyspaces")).and_then(|names| names.sync_all()).map_err(io)?;
+        File::open(store.join("keyspaces"))
+            .and_then(|names| names.sync_all())
+            .map_err(|cause| OpenError::Io { dir: dir.to_owned(), cause })?;
         tables.check_format(dir)?;
         Ok(tables)
     }
