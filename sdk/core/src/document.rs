@@ -191,7 +191,8 @@ impl Document {
         }
         self.settle(touched, &mut patch);
         self.open_walked_texts(&[]);
-        (patch.finish(), errors)
+        let patch = if self.nodes.lock().take_lost() { self.reset_patch() } else { patch.finish() };
+        (patch, errors)
     }
 
     fn integrate_all<'a>(
@@ -222,8 +223,11 @@ impl Document {
                 break;
             }
             while let Some((update, scan)) = next {
-                let is_new = |hint: &&RootHint| self.nodes.lock().root(&hint.name).is_none();
+                let mut nodes = self.nodes.lock();
+                nodes.has_formats |= scan.formats;
+                let is_new = |hint: &&RootHint| nodes.root(&hint.name).is_none();
                 self.shapeless.extend(scan.roots.iter().filter(is_new).cloned());
+                drop(nodes);
                 errors.extend(apply_update(&mut txn, &update).err());
                 let (writer, known) = (self.writer, &self.known);
                 let end = |author| if author == writer { own } else { known.prefix(author) };

@@ -77,6 +77,8 @@ pub struct Scan {
     /// Whether it has a hole (a Skip block). Yjs 13 loses what stands behind a hole at the start of a client's
     /// blocks if it has not got the ids in the hole yet.
     pub skips: bool,
+    /// Whether it has begins or ends of formats. They belong into texts, but nothing in an update says where they go.
+    pub formats: bool,
 }
 
 impl Scan {
@@ -139,8 +141,8 @@ fn walk(update: &[u8]) -> Walk<Scan> {
         return Err(ScanError::Trailing { at: reader.at(), left: reader.left() }.into());
     }
     let needs = structs.needs();
-    let Structs { inserts, roots, skips, .. } = structs;
-    Ok(Scan { inserts, deletes, needs, roots: roots.merged(), structs_end, skips })
+    let Structs { inserts, roots, skips, formats, .. } = structs;
+    Ok(Scan { inserts, deletes, needs, roots: roots.merged(), structs_end, skips, formats })
 }
 
 /// The update with another delete set. `scan` must be of `update`.
@@ -167,6 +169,7 @@ struct Structs<'a> {
     inserts: IdSet,
     roots: Roots<'a>,
     skips: bool,
+    formats: bool,
     /// What items refer to, apart from ids in front of them in their own section.
     references: SmallVec<[(u64, u32); 4]>,
     /// How many items are shared containers.
@@ -250,6 +253,7 @@ impl<'a> Structs<'a> {
         };
         let length = content(reader, kind)?;
         self.containers += usize::from(kind == TYPE);
+        self.formats |= kind == FORMAT;
         if let Some(nesting) = &mut self.nesting {
             let Place { client, clock, .. } = place;
             nesting.add(client, clock, end_of(at, client, clock, length)?, anchor, kind == TYPE);

@@ -45,6 +45,10 @@ pub(super) struct Nodes {
     roots: Sorted<Node, NamedRoot>,
     primitives: Option<BranchID>,
     is_muted: bool,
+    /// Somebody has written formats, which may be where none belong.
+    pub(super) has_formats: bool,
+    /// Something changed that no observer can tell: the reader needs everything anew.
+    is_lost: bool,
     /// Containers that nobody listens to yet.
     fresh: Vec<BranchID>,
     /// Behind the last insertion into a list: the index and the ids beside it. Programs push one item after another.
@@ -74,6 +78,10 @@ pub(super) struct Touched {
 impl Nodes {
     pub(super) fn mute(&mut self, is_muted: bool) {
         self.is_muted = is_muted;
+    }
+
+    pub(super) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.is_lost)
     }
 
     /// The handle of a container, a new one if it has none; `None` for what is no container.
@@ -365,6 +373,12 @@ pub(super) fn inserted_text(inserted: &Out) -> String {
     }
 }
 
+/// Whether every entry has a value. Somebody may have written a format behind one, and yrs panics where it tells of the
+/// change.
+fn has_values(map: &MapRef, txn: &TransactionMut) -> bool {
+    map.iter(txn).count() == map.len(txn) as usize
+}
+
 /// Registers the observer of one container.
 pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
     let (node, is_primitives) = {
@@ -381,6 +395,10 @@ pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
         Out::YMap(map) => map.observe(OBSERVER, move |txn, event| {
             let mut nodes = shared.lock();
             if nodes.is_muted {
+                return;
+            }
+            if nodes.has_formats && !has_values(event.target(), txn) {
+                nodes.is_lost = true;
                 return;
             }
             let mut keys: Vec<(&Arc<str>, &EntryChange)> = event.keys(txn).iter().collect();
@@ -405,7 +423,11 @@ pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
         }),
         Out::YArray(array) => array.observe(OBSERVER, move |txn, event| {
             let mut nodes = shared.lock();
-            if nodes.is_muted || !is_readable(event.target(), txn) {
+            if nodes.is_muted {
+                return;
+            }
+            if !is_readable(event.target(), txn) {
+                nodes.is_lost = true;
                 return;
             }
             let mut change = PacketWriter::default();

@@ -581,3 +581,23 @@ fn an_update_that_stands_on_what_is_missing_waits_as_a_whole() {
     assert_eq!((reader.take_released(), reader.is_complete()), (vec![upper], true));
     assert!(reader.take_released().is_empty());
 }
+
+#[test]
+fn a_format_behind_a_maps_entry_and_a_pair_in_a_list_are_shown_as_the_document_is() {
+    let mut reader = Author::new(1, &[], 2);
+    // map.key = 1, and a list with one item.
+    let entry: &[&[u8]] = &[&[1, 2, 9, 0], &[0x28, 1, 3], b"map", &[3], b"key", &[1, 125, 1]];
+    let item: &[&[u8]] = &[&[8, 1, 4], b"list", &[1, 125, 2], &[0]];
+    reader.reads(&[[entry.concat(), item.concat()].concat()]);
+    assert_eq!(reader.text(), r#"{"list":[2],"map":{"key":1}}"#);
+
+    // A format behind the value takes its place.
+    let format: &[&[u8]] = &[&[1, 1, 9, 2], &[0x86, 9, 0, 1], b"b", &[4], b"true", &[0]];
+    reader.reads(&[format.concat()]);
+    assert_eq!(reader.text(), r#"{"list":[2],"map":{}}"#);
+
+    // A character of two units behind the item.
+    let pair: &[&[u8]] = &[&[1, 1, 9, 3], &[0x84, 9, 1, 4], "🐢".as_bytes(), &[0]];
+    reader.reads(&[pair.concat()]);
+    assert_eq!(reader.text(), r#"{"list":[],"map":{}}"#);
+}
