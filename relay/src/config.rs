@@ -6,6 +6,9 @@ use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 use std::{fmt, io, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+/// What is logged unless somebody wants something else. The embedded store tells of its daily work at the same level.
+pub const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
+
 /// What a relay needs to know to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -24,7 +27,7 @@ pub struct Config {
     pub allow_origin: Vec<String>,
     /// How logs are written.
     pub log: LogFormat,
-    /// What is logged, as `tracing` filters say it. Default `info`.
+    /// What is logged, as `tracing` filters say it. Default [`LOG_FILTER`].
     pub log_filter: String,
     /// Clients are told at shutdown to come back after this long, plus a random part of the same. Raising it
     /// spreads the load of a deploy, and keeps people waiting.
@@ -47,7 +50,7 @@ impl Default for Config {
             allow_anonymous: false,
             allow_origin: Vec::new(),
             log: LogFormat::Text,
-            log_filter: "info".to_owned(),
+            log_filter: LOG_FILTER.to_owned(),
             retry_after: Duration::from_millis(500),
             shutdown_within: Duration::from_secs(10),
             compaction: Worker::Thread,
@@ -185,7 +188,7 @@ pub struct Flags {
     /// Write logs as text or as one JSON object per line [default: text]
     #[arg(long, env = "HITHER_LOG", value_name = "FORMAT")]
     pub log: Option<LogFormat>,
-    /// Log this, for example `warn` or `hither_relay=debug` [default: info]
+    /// Log this, for example `warn` or `hither_relay=debug` [default: info, of the embedded store only warnings]
     #[arg(long, env = "HITHER_LOG_FILTER", value_name = "FILTER")]
     pub log_filter: Option<String>,
     /// At most so many connections at once [default: 100000]

@@ -3,7 +3,7 @@
 use clap::Parser;
 use hither_relay::{
     compaction::process::{self, Worker},
-    config::{Config, Durability, Flags, LogFormat, StoreAddress},
+    config::{Config, Durability, Flags, LOG_FILTER, LogFormat, StoreAddress},
     log::{FileLog, MemoryLog, RoomLog, file::FileOptions},
     server,
 };
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Ok(program) => config.compaction = Worker::Process(program),
         Err(error) => return fail(&error),
     }
-    let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // In a file, colours are noise.
     let logs = logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
