@@ -159,9 +159,11 @@ fn a_text_that_somebody_formats_or_embeds_in_goes_back_to_the_crdt() {
         for _ in 0..30 {
             types(&mut alice, node, &mut at, &mut rng);
         }
-        // Its order is read when the walks have cost as much.
+        // Its order is read when the walks have cost as much: one more does it nearly always, and five in any history.
+        let mut walks = 0;
         while open_texts(&alice) == 0 {
-            assert!(alice.sent.len() < 200, "seed {seed}");
+            walks += 1;
+            assert!(walks <= 5, "seed {seed}");
             alice.does(&[Op::TextSplice { node, index: 0, deleted: 0, text: "sure".into() }]).unwrap();
         }
 
