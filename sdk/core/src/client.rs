@@ -194,6 +194,10 @@ impl Client {
     /// What the disk has of a room, in answer to [`Wish::Load`].
     pub fn handle_loaded(&mut self, now: Millis, room: RoomId, stored: Result<Stored, StorageError>) {
         let now = self.clock.read(now);
+        if let (Some((_, retry_at)), Ok(_)) = (&mut self.store.failed, &stored) {
+            // A disk that answers may take what it refused, of this very room perhaps.
+            *retry_at = now;
+        }
         if let Some(open) = self.rooms.get_mut(room) {
             let was_ready = open.is_ready();
             open.on_loaded(now, stored, &mut self.out);
@@ -340,8 +344,7 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<Millis> {
         // While a batch is under way its answer is the next thing that can happen to the disk: a room whose rows
         // wait behind it names no time for them, or a shell would call again and again for nothing.
-        let is_disk_busy = self.store.in_flight.is_some() || self.store.failed.is_some();
-        let rooms = self.rooms.values().filter_map(|room| room.next_timeout(is_disk_busy)).min();
+        let rooms = self.rooms.values().filter_map(|room| room.next_timeout(self.is_storing())).min();
         let retry = self.store.failed.as_ref().map(|(_, at)| *at);
         let due = [self.link.next_timeout(), rooms, retry].into_iter().flatten().min();
         due.map(|due| self.clock.show(due))
@@ -397,6 +400,11 @@ impl Client {
     /// The way to the relay.
     pub fn connection(&self) -> Connection {
         self.link.connection().shown_by(&self.clock)
+    }
+
+    /// Whether rows are on their way to the disk, or wait to be written again; of closed rooms too.
+    pub fn is_storing(&self) -> bool {
+        self.store.in_flight.is_some() || self.store.failed.is_some()
     }
 
     // ---- consequences

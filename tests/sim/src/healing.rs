@@ -151,6 +151,9 @@ impl World {
     fn unrest(&self) -> Option<String> {
         for (index, tab) in self.tabs.iter().enumerate() {
             let Some(session) = &tab.session else { return Some(format!("tab {index} is not running")) };
+            if session.core.is_storing() {
+                return Some(format!("tab {index} has rows for its disk"));
+            }
             for (room, open) in &session.rooms {
                 let Some(status) = session.core.status(*room) else { continue };
                 let is_well = open.reader.is_some()

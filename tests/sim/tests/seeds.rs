@@ -170,6 +170,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (100_021_614, "a snapshot newer than the head that a room had read counted below zero"),
     (70_011_361, "a deletion in front of what it deletes was missing in what the page was told"),
     (10_765, "a compaction that the room had not wished for kept everybody out who came without a cursor"),
+    (
+        3_724_281_277_223_834,
+        "edits of a closed room waited a minute for a disk that was well again, and passed for quiet",
+    ),
 ];
 
 #[test]

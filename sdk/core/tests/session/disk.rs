@@ -1,10 +1,10 @@
 //! The rows of a room: written, merged, lost, and read again.
 
 use crate::alice::{Alice, Disk, ack, bobs_updates, text_room, update};
-use hither_core::Event;
 use hither_core::edit::{Op, Step};
 use hither_core::status::{Local, Server};
 use hither_core::storage::StorageErrorKind;
+use hither_core::{Event, OpenOptions};
 
 #[test]
 fn a_disk_that_fails_is_told_tried_again_and_costs_nothing() {
@@ -22,6 +22,23 @@ fn a_disk_that_fails_is_told_tried_again_and_costs_nothing() {
     assert_eq!(alice.client.edits(alice.room).unwrap().saved, 1);
     assert_eq!(alice.client.status(alice.room).unwrap().local, Local::Saved);
     assert_eq!(Alice::opens(alice.disk, 9, None).shows(), r#"{"a":1}"#);
+}
+
+#[test]
+fn a_room_closed_while_the_disk_failed_has_its_edits_as_soon_as_the_disk_answers_again() {
+    let mut alice = Alice::new();
+    alice.disk_fails = Some(StorageErrorKind::Quota);
+    alice.sets("a", 1.0);
+    // The next try is most of a minute away by now.
+    alice.waits(70_000);
+    alice.client.close(alice.now, alice.room);
+    alice.settles();
+    assert!(alice.client.is_storing());
+    alice.disk_fails = None;
+    alice.room = alice.client.open(alice.now, "board", OpenOptions::default()).unwrap();
+    alice.settles();
+    assert_eq!(alice.shows(), r#"{"a":1}"#);
+    assert!(!alice.client.is_storing());
 }
 
 #[test]
