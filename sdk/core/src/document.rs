@@ -293,7 +293,11 @@ impl Document {
             return Some(Node::ROOT);
         }
         let out = self.find(path)?;
-        let node = self.nodes.lock().handle(&out)?;
+        let node = {
+            let mut nodes = self.nodes.lock();
+            nodes.level = path.len() - 1;
+            nodes.handle(&out)?
+        };
         self.observe_fresh();
         Some(node)
     }
@@ -305,7 +309,7 @@ impl Document {
             [Step::Key(name)] => self.shown(&self.reading()?, name)?,
             _ => self.find(path)?,
         };
-        Some(nodes::read_value(&out, &self.reading()?, 0))
+        Some(nodes::read_value(&out, &self.reading()?, path.len() - 1))
     }
 
     /// What kind of container a handle names, and how much it holds: items, UTF-16 units, entries.
@@ -454,6 +458,7 @@ impl Document {
             }
         };
         let mut nodes = self.nodes.lock();
+        nodes.level = 0;
         if name == PRIMITIVES {
             nodes.listen_to_primitives(&out);
         } else if let Some(node) = nodes.handle(&out) {
@@ -539,12 +544,13 @@ impl Document {
         let Some(txn) = self.reading() else { return false };
         let shown = self.shown(&txn, name);
         let mut nodes = self.nodes.lock();
+        nodes.level = 0;
         if let Some(root) = nodes.root(name) {
             // Until it is written, which it is where it shows.
             nodes.hide(root.node, true);
         }
         if let Some(value) = &shown {
-            nodes.write_value(value, &txn, out, 0);
+            nodes.write_value(value, &txn, out);
         }
         shown.is_some()
     }

@@ -164,9 +164,6 @@ function copyValue(session: Session, value: unknown, path: Path, above: readonly
 			return value;
 		case "string":
 			return wellFormed(value);
-		case "bigint":
-			if (BigInt.asIntN(64, value) !== value) throw bad(path, "a bigint must fit into 64 bits");
-			return value;
 		case "object":
 			return value === null ? null : copyObject(session, value, path, above);
 		case "undefined":
@@ -242,12 +239,13 @@ export function writeEntry(writer: PacketWriter, entry: Entry): void {
 	else if (entry === null || entry === undefined) writer.byte(VALUE.null);
 	else if (typeof entry === "boolean") writer.byte(entry ? VALUE.true : VALUE.false);
 	else if (typeof entry === "number") writer.numeric(entry);
-	else if (typeof entry === "bigint") writer.bigint(entry);
 	else if (entry instanceof Uint8Array) writer.bytes(entry);
-	else {
+	else if (typeof entry === "string") {
 		writer.byte(VALUE.string);
-		writer.string(entry as string);
+		writer.string(entry);
 	}
+	// An integer of another client that is past what a number holds, in something that is copied.
+	else throw new HitherError("bad-value", `a ${typeof entry} cannot be stored`);
 }
 
 /** Whether writing one scalar over the other would change nothing. */

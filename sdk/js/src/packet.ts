@@ -117,14 +117,6 @@ export class PacketWriter {
 		}
 	}
 
-	/** A bigint as a value, tag included. */
-	bigint(value: bigint): void {
-		this.byte(VALUE.bigint);
-		this.#reserve(8);
-		viewOf(this.#body).setBigInt64(this.#at, value, true);
-		this.#at += 8;
-	}
-
 	/** Bytes as a value, tag included. */
 	bytes(value: Uint8Array): void {
 		this.byte(VALUE.bytes);

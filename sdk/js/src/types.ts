@@ -2,7 +2,7 @@
 import type { DraftText, NewText, Text } from "./text.js";
 
 /** What can stand in a room besides objects, arrays and texts. */
-export type Scalar = null | boolean | number | bigint | string | Uint8Array;
+export type Scalar = null | boolean | number | string | Uint8Array;
 
 /** The immutable side: what `room.state` is. */
 export type State<T> = T extends Text

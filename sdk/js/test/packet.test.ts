@@ -144,7 +144,6 @@ const drafts: Record<string, (draft: never) => void> = {
 		d["true"] = true;
 		d["integer"] = -300;
 		d["float"] = 0.5;
-		d["bigint"] = -5n;
 		d["string"] = "grüße 😀";
 		d["bytes"] = new Uint8Array([1, 2, 255]);
 	},

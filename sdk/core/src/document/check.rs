@@ -67,9 +67,6 @@ impl Document {
         let nodes = self.nodes.lock();
         let mut lengths: Sorted<Node, u32> = Sorted::default();
         for op in ops {
-            if op.depth() > MAX_DEPTH {
-                return Err(EditError::TooDeep { depth: op.depth() });
-            }
             let (node, wanted) = match op {
                 Op::MapSet { node, value, .. } => {
                     check_writable(value)?;
@@ -82,6 +79,10 @@ impl Document {
                 }
                 Op::TextSplice { node, .. } => (*node, "text"),
             };
+            let depth = nodes.level_in(node) + op.depth();
+            if depth > MAX_DEPTH {
+                return Err(EditError::TooDeep { depth });
+            }
             if node == Node::ROOT {
                 match op {
                     Op::MapSet { key, value, .. } => check_root(nodes.root(key), key, value)?,

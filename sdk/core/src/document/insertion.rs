@@ -115,7 +115,7 @@ impl<'a> Insertion<'a> {
         for value in values {
             let any = to_any(value);
             any.encode(&mut self.blocks);
-            write_any(&any, self.patch, 0);
+            write_any(&any, self.patch);
         }
         self.next.clock += values.len() as u32;
     }
@@ -134,6 +134,7 @@ impl<'a> Insertion<'a> {
 
     fn content(&mut self, id: &BranchID, value: &Value) {
         let node = self.nodes.handle_of(id);
+        self.nodes.level += 1;
         match value {
             Value::Map(entries) => {
                 self.patch.map(node, entries.len());
@@ -153,6 +154,7 @@ impl<'a> Insertion<'a> {
             }
             _ => {}
         }
+        self.nodes.level -= 1;
     }
 
     fn entries(&mut self, map: &BranchID, entries: &BTreeMap<String, Value>) {

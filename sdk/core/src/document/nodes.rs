@@ -38,7 +38,9 @@ impl Shared {
 #[derive(Default)]
 pub(super) struct Nodes {
     handles: HashMap<BranchID, Node>,
-    branches: Sorted<Node, BranchID>,
+    branches: Sorted<Node, Place>,
+    /// How many containers are above what is written, or gets a handle, next.
+    pub(super) level: usize,
     last: u32,
     /// Handles when the last sweep ended.
     swept: usize,
@@ -59,6 +61,12 @@ pub(super) struct Nodes {
     left_alone: Vec<Node>,
     /// Texts whose observers have walked them.
     pub(super) walked: Vec<Node>,
+}
+
+struct Place {
+    id: BranchID,
+    /// How many containers are above it.
+    level: usize,
 }
 
 struct NamedRoot {
@@ -101,7 +109,7 @@ impl Nodes {
         self.last += 1;
         let node = Node(self.last);
         self.handles.insert(id.clone(), node);
-        self.branches.insert(node, id.clone());
+        self.branches.insert(node, Place { id: id.clone(), level: self.level });
         self.fresh.push(id.clone());
         node
     }
@@ -125,11 +133,16 @@ impl Nodes {
     }
 
     pub(super) fn resolve(&self, node: Node, txn: &TransactionMut) -> Option<Out> {
-        branch_out(self.branches.get(node)?, txn)
+        branch_out(&self.branches.get(node)?.id, txn)
     }
 
     pub(super) fn branch(&self, node: Node) -> Option<BranchID> {
-        self.branches.get(node).cloned()
+        self.branches.get(node).map(|place| place.id.clone())
+    }
+
+    /// How many containers are above what is in this one.
+    pub(super) fn level_in(&self, node: Node) -> usize {
+        self.branches.get(node).map_or(0, |place| place.level + 1)
     }
 
     /// Whether somebody else tells what happens to a text.
@@ -212,7 +225,7 @@ impl Nodes {
             return;
         }
         let handles = &mut self.handles;
-        self.branches.retain(|id| {
+        self.branches.retain(|Place { id, .. }| {
             let lives = id.get_branch(txn).is_some_and(|branch| !branch.is_deleted());
             if !lives {
                 handles.remove(id);
@@ -223,22 +236,17 @@ impl Nodes {
     }
 
     /// Writes a value and everything in it; containers get handles.
-    pub(super) fn write_value(
-        &mut self,
-        value: &Out,
-        txn: &TransactionMut,
-        out: &mut PacketWriter,
-        depth: usize,
-    ) {
-        if depth > MAX_DEPTH {
+    pub(super) fn write_value(&mut self, value: &Out, txn: &TransactionMut, out: &mut PacketWriter) {
+        if self.level > MAX_DEPTH {
             // Only a hostile document nests like this; a reader that recursed into it would die.
             return out.undefined();
         }
         if let Out::Any(any) = value {
-            return write_any(any, out, depth);
+            return write_any(any, out);
         }
         let Some(node) = self.handle(value) else { return out.undefined() };
         self.hide(node, false);
+        self.level += 1;
         match value {
             Out::YMap(map) => {
                 let mut entries: Vec<(&str, Out)> = map.iter(txn).collect();
@@ -246,19 +254,20 @@ impl Nodes {
                 out.map(node, entries.len());
                 for (key, value) in entries {
                     out.string(key);
-                    self.write_value(&value, txn, out, depth + 1);
+                    self.write_value(&value, txn, out);
                 }
             }
             Out::YArray(array) => {
                 let items = items(array, txn);
                 out.list(node, items.len());
                 for item in items {
-                    self.write_value(&item, txn, out, depth + 1);
+                    self.write_value(&item, txn, out);
                 }
             }
             Out::YText(text) => out.text(node, &read_text(text, txn)),
             foreign => out.opaque(node, &read_xml(foreign, txn)),
         }
+        self.level -= 1;
     }
 
     fn record(&mut self, node: Node, change: PacketWriter) {
@@ -271,10 +280,8 @@ impl Nodes {
     }
 }
 
-pub(super) fn write_any(any: &Any, out: &mut PacketWriter, depth: usize) {
-    if depth > MAX_DEPTH {
-        return out.undefined();
-    }
+/// A value without containers in it: the scanner bounds how deep those nest.
+pub(super) fn write_any(any: &Any, out: &mut PacketWriter) {
     match any {
         Any::Null => out.null(),
         Any::Undefined => out.undefined(),
@@ -288,7 +295,7 @@ pub(super) fn write_any(any: &Any, out: &mut PacketWriter, depth: usize) {
         Any::Buffer(bytes) => out.bytes(bytes),
         Any::Array(items) => {
             out.list(Node(0), items.len());
-            items.iter().for_each(|item| write_any(item, out, depth + 1));
+            items.iter().for_each(|item| write_any(item, out));
         }
         Any::Map(entries) => {
             let mut entries: Vec<(&String, &Any)> = entries.iter().collect();
@@ -296,7 +303,7 @@ pub(super) fn write_any(any: &Any, out: &mut PacketWriter, depth: usize) {
             out.map(Node(0), entries.len());
             for (key, value) in entries {
                 out.string(key);
-                write_any(value, out, depth + 1);
+                write_any(value, out);
             }
         }
     }
@@ -312,7 +319,7 @@ pub(super) fn read_value(value: &Out, txn: &TransactionMut, depth: usize) -> Val
         return Value::Undefined;
     }
     match value {
-        Out::Any(any) => read_any(any, depth),
+        Out::Any(any) => read_any(any),
         Out::YMap(map) => Value::Map(
             map.iter(txn).map(|(key, value)| (key.to_owned(), read_value(&value, txn, depth + 1))).collect(),
         ),
@@ -325,10 +332,7 @@ pub(super) fn read_value(value: &Out, txn: &TransactionMut, depth: usize) -> Val
     }
 }
 
-fn read_any(any: &Any, depth: usize) -> Value {
-    if depth > MAX_DEPTH {
-        return Value::Undefined;
-    }
+fn read_any(any: &Any) -> Value {
     match any {
         Any::Null => Value::Null,
         Any::Undefined => Value::Undefined,
@@ -338,9 +342,9 @@ fn read_any(any: &Any, depth: usize) -> Value {
         Any::Number(Number::Int(number)) => Value::BigInt(*number),
         Any::String(text) => Value::String(text.to_string()),
         Any::Buffer(bytes) => Value::Bytes(bytes.to_vec()),
-        Any::Array(items) => Value::List(items.iter().map(|item| read_any(item, depth + 1)).collect()),
+        Any::Array(items) => Value::List(items.iter().map(read_any).collect()),
         Any::Map(entries) => {
-            Value::Map(entries.iter().map(|(key, value)| (key.clone(), read_any(value, depth + 1))).collect())
+            Value::Map(entries.iter().map(|(key, value)| (key.clone(), read_any(value))).collect())
         }
     }
 }
@@ -384,11 +388,12 @@ pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
     let (node, is_primitives) = {
         let nodes = shared.lock();
         let is_primitives = nodes.primitives.as_ref() == Some(id);
-        match nodes.handles.get(id) {
-            Some(&node) => (node, is_primitives),
-            None if is_primitives => (Node::ROOT, true),
+        let node = match nodes.handles.get(id) {
+            Some(&node) => node,
+            None if is_primitives => Node::ROOT,
             None => return,
-        }
+        };
+        (node, is_primitives)
     };
     let shared = shared.clone();
     match out {
@@ -409,12 +414,13 @@ pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
                 }
                 return;
             }
+            nodes.level = nodes.level_in(node);
             let mut change = PacketWriter::default();
             for (key, entry) in keys {
                 match entry {
                     EntryChange::Inserted(value) | EntryChange::Updated(_, value) => {
                         change.map_set(node, key);
-                        nodes.write_value(value, txn, &mut change, 0);
+                        nodes.write_value(value, txn, &mut change);
                     }
                     EntryChange::Removed(_) => change.map_delete(node, key),
                 }
@@ -430,6 +436,7 @@ pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
                 nodes.is_lost = true;
                 return;
             }
+            nodes.level = nodes.level_in(node);
             let mut change = PacketWriter::default();
             let mut index = 0;
             for step in event.delta(txn) {
@@ -439,7 +446,7 @@ pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
                     Change::Added(values) => {
                         change.list_splice(node, index, 0, values.len());
                         for value in values {
-                            nodes.write_value(value, txn, &mut change, 0);
+                            nodes.write_value(value, txn, &mut change);
                         }
                         index += values.len() as u32;
                     }

@@ -28,6 +28,7 @@ pub(super) fn set_root(nodes: &Shared, txn: &mut TransactionMut, name: &str, val
         let marker = HashMap::from([(MARKER.to_owned(), Any::from(shape_name(shape)))]);
         primitives.insert(txn, name, Content::of(Any::Map(Arc::new(marker))));
     }
+    nodes.lock().level = 1;
     // What the reader gets is written when the change settles.
     let mut unseen = PacketWriter::default();
     match (value, root_out(txn, name, shape)) {
@@ -94,7 +95,8 @@ pub(super) fn perform(
         | Op::TextSplice { node, .. } => *node,
     };
     let (container, root) = {
-        let nodes = nodes.lock();
+        let mut nodes = nodes.lock();
+        nodes.level = nodes.level_in(node);
         (nodes.resolve(node, txn)?, nodes.root_name(node))
     };
     // A root that the reader does not have yet is written whole when the change settles.
@@ -201,7 +203,7 @@ fn content(value: &Value, patch: &mut PacketWriter) -> Content {
         Value::Text(_) => TypeRef::Text,
         primitive => {
             let any = to_any(primitive);
-            write_any(&any, patch, 0);
+            write_any(&any, patch);
             return Content::of(any);
         }
     };

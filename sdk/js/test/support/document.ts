@@ -216,7 +216,11 @@ export function writePlain(writer: PacketWriter, value: unknown): void {
 	else if (value === undefined) writer.byte(VALUE.undefined);
 	else if (typeof value === "boolean") writer.byte(value ? VALUE.true : VALUE.false);
 	else if (typeof value === "number") writer.numeric(value);
-	else if (typeof value === "bigint") writer.bigint(value);
+	else if (typeof value === "bigint") {
+		// Written by other clients only.
+		writer.byte(VALUE.bigint);
+		for (let shift = 0n; shift < 64n; shift += 8n) writer.byte(Number((value >> shift) & 255n));
+	}
 	else if (value instanceof Uint8Array) writer.bytes(value);
 	else if (typeof value === "string") {
 		writer.byte(VALUE.string);
