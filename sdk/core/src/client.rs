@@ -116,17 +116,18 @@ impl Client {
         if options.initial.as_ref().is_some_and(|initial| !matches!(initial, Value::Map(_))) {
             return Err(OpenError::InitialIsNoMap);
         }
-        self.last_room += 1;
-        let id = RoomId(self.last_room);
+        let id = RoomId(self.last_room + 1);
         // 53 bits: what a Yjs client id may have.
         let writer = self.rng.u64(1..1 << 53);
+        let room = Room::new(now, id, name.clone(), writer, options)?;
+        self.last_room = id.0;
         // What is still being written belongs to what is read.
         if self.is_name_closing(&name) {
             self.late_loads.push(id);
         } else {
             self.out.wishes.push_back(Wish::Load { room: id, name: name.to_string() });
         }
-        self.rooms.insert(id, Room::new(now, id, name, writer, options));
+        self.rooms.insert(id, room);
         self.settle(now);
         Ok(id)
     }
@@ -144,7 +145,18 @@ impl Client {
         self.settle(now);
     }
 
-    /// Applies operations as one transaction, at once.
+    /// Plants what a room was opened with, if it is still empty. Comes before a shell lets an application put operations
+    /// together: they name places in the document as it is then.
+    pub fn plant(&mut self, now: Millis, room: RoomId) {
+        let now = self.clock.read(now);
+        if let Some(open) = self.rooms.get_mut(room) {
+            open.plant(now, &mut self.out);
+        }
+        self.settle(now);
+    }
+
+    /// Applies operations as one transaction, at once. An empty room that is changed takes no initial content any more:
+    /// see [`Self::plant`].
     pub fn change(&mut self, now: Millis, room: RoomId, ops: &[Op]) -> Result<Change, ChangeError> {
         let now = self.clock.read(now);
         let open = self.rooms.get_mut(room).ok_or(ChangeError::NotOpen)?;
@@ -315,6 +327,11 @@ impl Client {
             Hint::Online | Hint::Offline | Hint::Visible => {
                 let due = self.link.on_hint(now);
                 self.perform(now, due);
+                if hint == Hint::Visible {
+                    // A tab that was in front until now, and is closed perhaps, has left edits on the disk.
+                    let read = self.rooms.values_mut().filter(|room| room.is_ready());
+                    read.for_each(|room| room.reload(&mut self.out));
+                }
             }
             Hint::Hidden => self.rooms.values_mut().for_each(|room| room.journal().hurry(now)),
         }

@@ -201,6 +201,9 @@ pub enum OpenError {
     /// The initial content must have names.
     #[error("the initial content is not a map")]
     InitialIsNoMap,
+    /// The initial content cannot be planted.
+    #[error("the initial content: {0}")]
+    Initial(#[from] ChangeError),
 }
 
 /// Why a change was not made. Nothing happened to the document.

@@ -183,22 +183,6 @@ impl PacketWriter {
     }
 }
 
-/// Two packets of operations as one, the first ones first.
-pub(crate) fn concat(first: Vec<u8>, second: Vec<u8>) -> Vec<u8> {
-    fn parts(packet: &[u8]) -> Option<(&[u8], &[u8])> {
-        let (length, rest) = packet.split_first_chunk::<4>()?;
-        rest.split_at_checked(u32::from_le_bytes(*length) as usize)
-    }
-    match (parts(&first), parts(&second)) {
-        (Some((text, body)), Some((more_text, more_body))) => {
-            let length = (text.len() + more_text.len()) as u32;
-            [&length.to_le_bytes()[..], text, more_text, body, more_body].concat()
-        }
-        (Some(_), None) => first,
-        (None, _) => second,
-    }
-}
-
 /// The length of a text as JavaScript and Yjs count it.
 pub(crate) fn utf16_len(text: &str) -> u32 {
     if text.is_ascii() { text.len() as u32 } else { text.encode_utf16().count() as u32 }

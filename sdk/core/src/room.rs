@@ -18,7 +18,6 @@ use crate::edit::Op;
 use crate::journal::Journal;
 use crate::outbox::{Outbox, Row};
 use crate::outlet::{Outlet, Violation};
-use crate::packet;
 use crate::presence::Attendance;
 use crate::seed::{self, Seed};
 use crate::status::{Connection, Edits, Local, Server, Status};
@@ -62,6 +61,14 @@ pub(crate) struct Room {
     status_told: Option<Status>,
 }
 
+/// Whether an update of this size is not too large for a relay.
+pub(crate) fn fits(bytes: usize) -> Result<(), ChangeError> {
+    if bytes > MAX_UPDATE_BYTES {
+        return Err(ChangeError::TooLarge { bytes, limit: MAX_UPDATE_BYTES });
+    }
+    Ok(())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Loading,
@@ -97,10 +104,20 @@ enum Session {
 }
 
 impl Room {
-    pub(crate) fn new(now: Millis, id: RoomId, name: RoomName, writer: u64, options: OpenOptions) -> Self {
+    /// Fails if the initial content cannot be planted.
+    pub(crate) fn new(
+        now: Millis,
+        id: RoomId,
+        name: RoomName,
+        writer: u64,
+        options: OpenOptions,
+    ) -> Result<Self, ChangeError> {
         let declared = options.initial.as_ref().map(seed::declared).unwrap_or_default();
-        let seed = options.initial.and_then(|initial| Seed::new(now, initial, &declared));
-        Self {
+        let seed = match options.initial {
+            Some(initial) => Seed::new(now, initial, &declared)?,
+            None => None,
+        };
+        Ok(Self {
             id,
             token: options.token.into(),
             document: Document::new(writer, &declared),
@@ -121,7 +138,7 @@ impl Room {
             trouble: None,
             attendance: Attendance::default(),
             status_told: None,
-        }
+        })
     }
 
     pub(crate) fn document(&self) -> &Document {
@@ -180,20 +197,10 @@ impl Room {
             return Err(ChangeError::NotReady);
         }
         let bytes: usize = ops.iter().map(Op::size_bound).sum();
-        if bytes > MAX_UPDATE_BYTES {
-            return Err(ChangeError::TooLarge { bytes, limit: MAX_UPDATE_BYTES });
-        }
-        let sown = self.sow(now, out);
-        let changed = match self.document.apply(ops) {
-            Ok(changed) => changed,
-            Err(error) => {
-                self.tell_patch(sown, out);
-                return Err(error.into());
-            }
-        };
+        fits(bytes)?;
+        let changed = self.document.apply(ops)?;
         let edit = changed.update.map_or(0, |update| self.record(now, update.into(), out));
-        // One packet: the caller applies it before it hears of any event.
-        Ok(Change { edit, patch: packet::concat(sown, changed.patch) })
+        Ok(Change { edit, patch: changed.patch })
     }
 
     pub(crate) fn import(
@@ -205,9 +212,7 @@ impl Room {
         if !self.is_ready() {
             return Err(ChangeError::NotReady);
         }
-        if update.len() > MAX_UPDATE_BYTES {
-            return Err(ChangeError::TooLarge { bytes: update.len(), limit: MAX_UPDATE_BYTES });
-        }
+        fits(update.len())?;
         let scan = scan(&update).map_err(|error| ChangeError::Malformed(error.words()))?;
         if scan.is_empty() {
             return Ok(Change { edit: 0, patch: Vec::new() });
@@ -248,20 +253,14 @@ impl Room {
     }
 
     /// Plants the initial content if the room is still empty. What two devices plant is the same update.
-    /// Returns the patch.
-    fn sow(&mut self, now: Millis, out: &mut Outlet) -> Vec<u8> {
-        let Some(seed) = self.seed.take() else { return Vec::new() };
-        if !self.document.is_blank() {
-            return Vec::new();
+    pub(crate) fn plant(&mut self, now: Millis, out: &mut Outlet) {
+        if !self.is_ready() {
+            return;
         }
-        let Ok(scan) = scan(&seed.update) else { return Vec::new() };
+        let Some(seed) = self.seed.take().filter(|_| self.document.is_blank()) else { return };
+        let Ok(scan) = scan(&seed.update) else { return };
         let (patch, _) = self.document.integrate([(&seed.update[..], &scan)]);
         self.record(now, seed.update.into(), out);
-        patch
-    }
-
-    fn sow_and_tell(&mut self, now: Millis, out: &mut Outlet) {
-        let patch = self.sow(now, out);
         self.tell_patch(patch, out);
     }
 
@@ -476,7 +475,7 @@ impl Room {
             self.journal.on_new_life(now);
         }
         if is_empty {
-            self.sow_and_tell(now, out);
+            self.plant(now, out);
         } else {
             self.seed = None;
         }
@@ -522,10 +521,16 @@ impl Room {
             Session::Barred { retry_at, .. } => retry_at,
             _ => None,
         };
-        let seed = self.seed.as_ref().filter(|_| self.is_ready()).map(|seed| seed.deadline);
         let presence = self.attendance.due().filter(|_| matches!(self.session, Session::Live { .. }));
         let journal = self.journal.next_timeout().filter(|_| !is_disk_busy);
-        [reload, rejoin, seed, presence, journal].into_iter().flatten().min()
+        [reload, rejoin, self.seed_due(), presence, journal].into_iter().flatten().min()
+    }
+
+    /// When the initial content is planted without an answer of the relay: not while that is on its way, for what two
+    /// releases of an application plant in one room is there twice.
+    fn seed_due(&self) -> Option<Millis> {
+        let is_awaited = matches!(self.session, Session::Joining | Session::Replaying { .. });
+        self.seed.as_ref().filter(|_| self.is_ready() && !is_awaited).map(|seed| seed.deadline)
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Millis, has_greeted: bool, out: &mut Outlet) {
@@ -543,16 +548,16 @@ impl Room {
                 self.session = Session::Away;
             }
         }
-        if self.is_ready() && self.seed.as_ref().is_some_and(|seed| seed.deadline <= now) {
-            self.sow_and_tell(now, out);
+        if self.seed_due().is_some_and(|deadline| deadline <= now) {
+            self.plant(now, out);
         }
         self.compact_if_due(now);
     }
 
     /// The relay cannot be asked whether the room is empty.
     pub(crate) fn on_link_away(&mut self, now: Millis, out: &mut Outlet) {
-        if self.is_ready() && self.cursor.is_none() {
-            self.sow_and_tell(now, out);
+        if self.cursor.is_none() {
+            self.plant(now, out);
         }
     }
 
@@ -588,7 +593,9 @@ impl Room {
                 Connection::Waiting { retry_at: *retry_at, reason: reason.clone() }
             }
             // Online means that what is written now is on its way.
-            (Session::Away | Session::Joining | Session::Replaying { .. }, Connection::Online) => {
+            (Session::Away | Session::Joining | Session::Replaying { .. }, Connection::Online)
+                if !self.is_closing() =>
+            {
                 Connection::Connecting
             }
             _ => connection.clone(),

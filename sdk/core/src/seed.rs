@@ -3,8 +3,10 @@
 //! Two people who open an empty room offline both plant it. Because the update's author is its content, a log or a
 //! document that has it takes nothing from it a second time.
 
+use crate::ChangeError;
 use crate::document::{self, Document};
 use crate::edit::{Node, Op};
+use crate::room::fits;
 use crate::time::Millis;
 use crate::value::{Shape, Value};
 
@@ -20,17 +22,23 @@ pub(crate) struct Seed {
 
 impl Seed {
     /// `None` if there is nothing to plant: empty containers need no creation.
-    pub(crate) fn new(now: Millis, initial: Value, declared: &[(String, Shape)]) -> Option<Seed> {
-        let Value::Map(entries) = initial else { return None };
+    pub(crate) fn new(
+        now: Millis,
+        initial: Value,
+        declared: &[(String, Shape)],
+    ) -> Result<Option<Seed>, ChangeError> {
+        let Value::Map(entries) = initial else { return Ok(None) };
         let ops: Vec<Op> = entries
             .into_iter()
             .filter(|(name, value)| !name.is_empty() && !value.is_empty_container())
             .map(|(key, value)| Op::MapSet { node: Node::ROOT, key, value })
             .collect();
-        let written_by = |author| Document::new(author, declared).apply(&ops).ok()?.update;
+        let written_by = |author| Document::new(author, declared).apply(&ops).map(|changed| changed.update);
         // The bytes as author 1 writes them name the author who writes them for good.
-        let update = written_by(fnv1a_53(&written_by(1)?))?;
-        Some(Seed { update, deadline: now + PATIENCE_MS })
+        let Some(draft) = written_by(1)? else { return Ok(None) };
+        let Some(update) = written_by(fnv1a_53(&draft))? else { return Ok(None) };
+        fits(update.len())?;
+        Ok(Some(Seed { update, deadline: now + PATIENCE_MS }))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// The three truths about a room. Each part is compared on its own, so that a shell can keep what did not change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
-    /// The way to the relay; one for all rooms of a client.
+    /// The way to the relay, which may refuse one room and not another.
     pub connection: Connection,
     /// The copy on this device.
     pub local: Local,

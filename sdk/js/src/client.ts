@@ -6,7 +6,7 @@ import { Rounds, type Undo, Watchers } from "./listeners.js";
 import { Opened } from "./opened.js";
 import { wellFormed } from "./packet.js";
 import { type Room, RoomHandle } from "./room.js";
-import { type ClientStatus, type ConnectionStatus, keep, type RoomStatus } from "./status.js";
+import { type ClientStatus, type ConnectionStatus, keep } from "./status.js";
 import type { Json } from "./types.js";
 
 export interface ClientOptions {
@@ -238,7 +238,7 @@ export class HitherClient implements Client {
 		const opened = this.#byHandle.get(room);
 		if (opened === undefined) return;
 		opened.handle(kind, payload);
-		if (kind === "status") this.#setConnection((payload as RoomStatus).connection);
+		if (kind === "status" && this.#engine !== undefined) this.#setConnection(this.#engine.connection());
 		if (kind === "closed") this.#forget(opened, room);
 	}
 

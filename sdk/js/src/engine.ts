@@ -1,5 +1,7 @@
 /** The engine as this package sees it: the one class that the WebAssembly part exports. */
 
+import type { ConnectionStatus } from "./status.js";
+
 /** @internal */
 export const EDIT_BYTES = 8;
 
@@ -33,12 +35,16 @@ export type Sink = (room: number, kind: string, payload: unknown) => void;
 export interface Engine {
 	/** Returns the room's handle; its events come later, when the caller has let go. */
 	open(name: string, initial: Uint8Array): number;
+	/** Plants the initial content of a room that is still empty. Waiting events come before this returns. */
+	plant(room: number): void;
 	/**
 	 * Applies one packet of operations as one transaction; the packet is free again when this returns. Gives the number of
 	 * the edit, {@link EDIT_BYTES} of a little-endian float, and behind it the patch. Throws an `Error` with a `code`.
 	 */
 	change(room: number, operations: Uint8Array): Uint8Array;
 	presence(room: number, json: string | undefined): void;
+	/** The way to the relay, as it is for the client. */
+	connection(): ConnectionStatus;
 	connect(): void;
 	disconnect(): void;
 	close_room(room: number): Promise<unknown>;

@@ -81,6 +81,8 @@ export class Opened {
 				"change() inside a change() of the same room; use the draft that you have",
 			);
 		}
+		// Before the first edit: what the room was opened with is there when the draft looks at it.
+		if (this.#lastEdit === 0) engine.plant(this.#handle);
 		let operations: Uint8Array | undefined;
 		this.#isRecording = true;
 		try {

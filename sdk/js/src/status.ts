@@ -1,7 +1,7 @@
 /** The truth about a room: the way to the relay, the copy on this device, the copy on the relay. */
 import { isEqual } from "./equal.js";
 
-/** The way to the relay; one for all rooms of a client. Reasons are words for people. */
+/** The way to the relay, of a client or one of its rooms: the relay may refuse one of them. Reasons are words for people. */
 export type ConnectionStatus =
 	| { readonly state: "connecting" }
 	| { readonly state: "online" }

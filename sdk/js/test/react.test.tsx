@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-import { act, Component, createElement as h, memo, type ReactNode, StrictMode } from "react";
+import { act, Component, createElement as h, memo, type ReactNode, StrictMode, useEffect } from "react";
 import { createRoot, hydrateRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -184,6 +184,28 @@ describe("hooks", () => {
 		await vi.advanceTimersByTimeAsync(2_000);
 		vi.useRealTimers();
 		expect(remote().isOpen).toBe(false);
+	});
+
+	test("what is undone when a component goes may still edit", async () => {
+		const undone: unknown[] = [];
+		function Field({ room }: { room: Room<Counters> }) {
+			useEffect(
+				() => () => {
+					undone.push(room.change((d) => d.list.push({ n: 3 })));
+				},
+				[room],
+			);
+			return null;
+		}
+		function Board() {
+			const room = useRoom<Counters>("board", { initial });
+			return room && h(Field, { room });
+		}
+		const client = fakeClient();
+		await show(h(HitherProvider, { client }, h(Board)));
+		await show(h(HitherProvider, { client }));
+		expect(undone).toHaveLength(1);
+		expect(remote().packets).toHaveLength(1);
 	});
 
 	test("a room that cannot be opened reaches the error boundary", async () => {

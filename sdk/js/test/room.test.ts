@@ -111,6 +111,17 @@ describe("a room's state", () => {
 		expect(room.state.todos).toHaveLength(2);
 	});
 
+	test("the first edit is made on the initial content, which the engine may plant late", async () => {
+		const { room, remote } = await open();
+		remote.seed = (d) => d.todos.unshift({ title: "planted", done: false });
+		room.change((d) => {
+			expect(d.todos).toHaveLength(3);
+			d.todos.push({ title: "mine", done: false });
+		});
+		expect(room.state.todos.map(({ title }) => title)).toEqual(["planted", "milk", "tea", "mine"]);
+		expect(remote.document.toJS()).toEqual(room.state);
+	});
+
 	test("change() inside a change() of the same room is refused", async () => {
 		const { room } = await open();
 		expect(() => room.change(() => room.change(() => undefined))).toThrow(/inside a change/);

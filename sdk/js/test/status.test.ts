@@ -5,7 +5,7 @@ async function open() {
 	const client = fakeClient();
 	const room = await client.open("board");
 	await turn();
-	return { room, remote: FakeEngine.latest.room("board") };
+	return { client, room, engine: FakeEngine.latest, remote: FakeEngine.latest.room("board") };
 }
 
 afterEach(() => {
@@ -47,6 +47,14 @@ describe("status", () => {
 		await client.close();
 		await turn();
 		expect(client.status.connection.state).toBe("offline");
+	});
+
+	test("of the client is not what the relay says of one room", async () => {
+		const { client, engine, remote } = await open();
+		engine.link = { state: "online" };
+		remote.tell("status", { ...ONLINE, connection: { state: "denied", reason: "not you" } });
+		await turn();
+		expect(client.status).toEqual({ connection: { state: "online" } });
 	});
 
 	test("says at once that an edit is not saved yet, and leaves the rest to the engine", async () => {

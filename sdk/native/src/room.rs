@@ -114,6 +114,7 @@ impl Room {
     ) -> Result<Receipt, ChangeError> {
         let id = self.id;
         self.edit(move |core, now| {
+            core.plant(now, id);
             let mut draft = Draft::new(core, id);
             recipe(&mut draft)?;
             let ops = draft.into_ops();
@@ -125,13 +126,21 @@ impl Room {
     /// Applies operations of the core as one transaction: the way for programs that make very many edits.
     pub async fn apply(&self, ops: Vec<Op>) -> Result<Receipt, ChangeError> {
         let id = self.id;
-        self.edit(move |core, now| Ok(core.change(now, id, &ops)?.edit)).await
+        self.edit(move |core, now| {
+            core.plant(now, id);
+            Ok(core.change(now, id, &ops)?.edit)
+        })
+        .await
     }
 
     /// The handle of the container at a path, for [`Room::apply`].
     pub async fn node(&self, path: impl IntoPath) -> Result<Option<Node>, Closed> {
         let (id, path) = (self.id, path.into_path());
-        self.ask(move |core, _| Draft::new(core, id).node(&path)).await
+        let find = move |core: &mut Core, now| {
+            core.plant(now, id);
+            Draft::new(core, id).node(&path)
+        };
+        self.ask(find).await
     }
 
     /// Makes a Yjs update (v1) from elsewhere a local edit.

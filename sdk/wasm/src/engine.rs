@@ -8,6 +8,7 @@ use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 
 use crate::database::Database;
+use crate::event::plain;
 use crate::fault::{self, fault};
 use crate::host::{self, promise, property, settle, spawn};
 use crate::rows::Durability;
@@ -92,6 +93,12 @@ impl Engine {
         Ok(room.0)
     }
 
+    /// Plants the initial content of a room that is still empty. What the sink has not heard yet it hears before this
+    /// returns: operations that are put together now name places in the room as it is.
+    pub fn plant(&self, room: u32) {
+        self.shell.fact(|client, now| client.plant(now, RoomId(room)));
+    }
+
     /// Applies a packet of operations as one transaction. Returns the number of the edit, a little-endian float of
     /// 8 bytes, and behind it the patch: each object that crosses the border costs as much as the edit itself.
     pub fn change(&self, room: u32, ops: &[u8]) -> Result<Vec<u8>, JsValue> {
@@ -104,6 +111,11 @@ impl Engine {
     /// Sets what others in the room see of us, as JSON text; `undefined` takes it away.
     pub fn presence(&self, room: u32, json: Option<String>) -> Result<(), JsValue> {
         self.shell.call(|client, now| client.set_presence(now, RoomId(room), json))?.map_err(change_fault)
+    }
+
+    /// The way to the relay, whatever it says of one room or another: the first part of a `status`.
+    pub fn connection(&self) -> Result<JsValue, JsValue> {
+        Ok(plain(&self.shell.client()?.connection()))
     }
 
     /// Connects, and stays connected.
@@ -151,6 +163,7 @@ fn open_fault(error: OpenError) -> JsValue {
         OpenError::Name(_) | OpenError::TokenTooLong { .. } => "bad-option",
         OpenError::AlreadyOpen => "already-open",
         OpenError::InitialIsNoMap => "bad-value",
+        OpenError::Initial(error) => return change_fault(error),
     };
     fault(code, &error.to_string())
 }

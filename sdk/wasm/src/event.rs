@@ -50,7 +50,8 @@ pub(crate) fn object(properties: &[(&str, JsValue)]) -> JsValue {
     object.into()
 }
 
-fn plain(value: &impl Serialize) -> JsValue {
+/// A value as JavaScript's own.
+pub(crate) fn plain(value: &impl Serialize) -> JsValue {
     value.serialize(&Serializer::json_compatible()).unwrap_or(JsValue::UNDEFINED)
 }
 

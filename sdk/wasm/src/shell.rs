@@ -100,7 +100,7 @@ impl Shell {
     }
 
     /// A fact from the platform. What it causes is delivered before this returns.
-    fn fact(&self, tell: impl FnOnce(&mut Client, Millis)) {
+    pub(crate) fn fact(&self, tell: impl FnOnce(&mut Client, Millis)) {
         // After a panic platform events fall on deaf ears.
         if self.step(tell).is_ok() {
             self.deliver();
@@ -135,7 +135,7 @@ impl Shell {
         Ok(answer)
     }
 
-    fn client(&self) -> Result<RefMut<'_, Client>, JsValue> {
+    pub(crate) fn client(&self) -> Result<RefMut<'_, Client>, JsValue> {
         if fault::is_crashed() {
             return Err(fault::crashed());
         }

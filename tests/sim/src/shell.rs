@@ -193,6 +193,8 @@ impl World {
     }
 
     fn edit(&mut self, tab: usize, room: RoomId) {
+        self.call(tab, |core, now| core.plant(now, room));
+        self.settle(tab);
         let rng = &mut self.rng;
         let Some(session) = &mut self.tabs[tab].session else { return };
         let Some(state) = session.core.state(room) else { return };

@@ -52,6 +52,9 @@ pub enum EditError {
         /// Levels.
         depth: usize,
     },
+    /// The empty name at the top level, which is that of the map of primitives.
+    #[error("a name at the top level is not empty")]
+    Nameless,
     /// A value that only other clients can write.
     #[error("a value of this kind cannot be written")]
     NotWritable,
@@ -85,6 +88,9 @@ impl Document {
             }
             if node == Node::ROOT {
                 match op {
+                    Op::MapSet { key, .. } | Op::MapDelete { key, .. } if key == PRIMITIVES => {
+                        return Err(EditError::Nameless);
+                    }
                     Op::MapSet { key, value, .. } => check_root(nodes.root(key), key, value)?,
                     Op::MapDelete { .. } => {}
                     _ => return Err(EditError::WrongKind { node: 0, is: "map", wanted }),
@@ -124,11 +130,8 @@ fn check_root(root: Option<Root>, name: &str, value: &Value) -> Result<(), EditE
         Err(EditError::RootKind { name: name.to_owned(), is: shape_name(is), wanted })
     };
     match (root, wanted) {
-        (Some(root), Some(wanted)) if name != PRIMITIVES && root.shape != wanted => {
-            clash(root.shape, shape_name(wanted))
-        }
+        (Some(root), Some(wanted)) if root.shape != wanted => clash(root.shape, shape_name(wanted)),
         (Some(root), None) if root.is_declared => clash(root.shape, "primitive"),
-        (_, Some(wanted)) if name == PRIMITIVES => clash(Shape::Map, shape_name(wanted)),
         _ => Ok(()),
     }
 }

@@ -4,7 +4,8 @@ use crate::alice::{Alice, Disk, ack, bobs_updates, text_room, update};
 use hither_core::edit::{Op, Step};
 use hither_core::status::{Local, Server};
 use hither_core::storage::StorageErrorKind;
-use hither_core::{Event, OpenOptions};
+use hither_core::{Event, Hint, OpenOptions};
+use hither_protocol::frames::ClientFrame;
 
 #[test]
 fn a_disk_that_fails_is_told_tried_again_and_costs_nothing() {
@@ -183,4 +184,24 @@ fn types(alice: &mut Alice, count: u32) -> u64 {
         alice.settles();
     }
     edit
+}
+
+#[test]
+fn a_page_that_is_looked_at_again_finds_what_another_tab_left_on_the_disk() {
+    let mut other = Alice::opens(Disk::default(), 5, None);
+    other.sets("a", 1.0);
+    let mut alice = Alice::new();
+    alice.joins_empty();
+    alice.disk = other.disk;
+    alice.waits(5_000);
+    assert_eq!(alice.shows(), "{}");
+    alice.client.handle_hint(alice.now, Hint::Visible);
+    alice.settles();
+    assert_eq!(alice.shows(), r#"{"a":1}"#);
+    let pushed = |frame: &ClientFrame| matches!(frame, ClientFrame::Push { .. });
+    assert_eq!(alice.said.drain(..).filter(pushed).count(), 1);
+    alice.hears(&[ack(1, 1)]);
+    alice.waits(5_000);
+    assert!(alice.disk.outbox.is_empty());
+    assert_eq!(alice.server(), Server::Saved);
 }

@@ -4,19 +4,19 @@
 
 mod alice;
 mod disk;
+mod initial;
 
 use alice::{Alice, Disk, EPOCH, ack, bobs_updates, joined, joined_to, text_room, update, updates_of};
 use bytes::Bytes;
-use hither_core::edit::{Op, Step};
+use hither_core::edit::{Node, Op, Step};
 use hither_core::status::{Connection, Server};
 use hither_core::value::Value;
-use hither_core::{Event, Hint, SocketId};
+use hither_core::{Event, Hint};
 use hither_protocol::contents::Contents;
 use hither_protocol::frames::{ClientFrame, Mode, RelayFrame};
 use hither_protocol::ids::{Cursor, Epoch, Seq};
 use hither_protocol::limits::MAX_UPDATE_BYTES;
 use hither_protocol::scan::scan;
-use std::collections::BTreeMap;
 
 /// [S1] [S4]
 #[test]
@@ -347,39 +347,16 @@ fn a_relay_that_goes_away_says_when_to_come_back() {
 }
 
 #[test]
-fn two_who_open_an_empty_room_offline_with_the_same_content_have_it_once() {
-    let initial = || {
-        let list =
-            Value::List(vec!["milk".into(), Value::Map(BTreeMap::from([("n".to_owned(), 1.0.into())]))]);
-        let entries =
-            [("list", list), ("title", Value::String("T".into())), ("note", Value::Text("hello".into()))];
-        Some(Value::Map(entries.map(|(key, value)| (key.to_owned(), value)).into()))
-    };
-    let mut alice = Alice::opens(Disk::default(), 1, initial());
-    let mut bob = Alice::opens(Disk::default(), 2, initial());
-    alice.waits(2_500);
-    bob.waits(2_500);
-    let expected = r#"{"list":["milk",{"n":1}],"note":"hello","title":"T"}"#;
-    assert_eq!((alice.shows(), bob.shows()), (expected.to_owned(), expected.to_owned()));
-    alice.socket.get_or_insert(SocketId(1));
-    alice.joins_empty();
-    let seed = alice.pushes().remove(0).1;
-    bob.connects();
-    bob.joins_with();
-    bob.hears(&[joined(1, Mode::Resumed), update(1, &seed)]);
-    assert!(bob.said.is_empty(), "the log has it");
-    assert_eq!(bob.shows(), expected);
-}
-
-#[test]
-fn a_room_with_content_takes_no_initial_content() {
-    let theirs = bobs_updates(&["title"]).remove(0);
-    let initial = Value::Map(BTreeMap::from([("title".to_owned(), "untitled".into())]));
-    let mut alice = Alice::opens(Disk::default(), 1, Some(initial));
-    alice.connects();
-    alice.joins_with();
-    alice.hears(&[joined(1, Mode::Resumed), update(1, &theirs)]);
-    alice.waits(10_000);
+fn the_name_of_the_map_of_primitives_is_no_ones() {
+    let mut alice = Alice::new();
+    alice.sets("title", 1.0);
+    let node = Node::ROOT;
+    for value in [Value::Number(2.0), Value::map()] {
+        let set = Op::MapSet { node, key: String::new(), value };
+        let refused = alice.client.change(alice.now, alice.room, &[set]).unwrap_err();
+        assert_eq!(refused.to_string(), "a name at the top level is not empty");
+    }
+    let delete = Op::MapDelete { node, key: String::new() };
+    assert!(alice.client.change(alice.now, alice.room, &[delete]).is_err());
     assert_eq!(alice.shows(), r#"{"title":1}"#);
-    assert_eq!(alice.client.edits(alice.room).unwrap().made, 0);
 }

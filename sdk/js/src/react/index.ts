@@ -83,7 +83,8 @@ export function useRoom<T extends object = Record<string, unknown>, P = Json>(
 		return () => {
 			isGone = true;
 			setFound(undefined);
-			void room?.close();
+			// Effects of a deleted tree are undone from the top: those of components below may still write.
+			queueMicrotask(() => void room?.close());
 		};
 	}, [client, name]);
 	// Not the room of the last render's name.

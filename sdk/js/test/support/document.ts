@@ -220,8 +220,7 @@ export function writePlain(writer: PacketWriter, value: unknown): void {
 		// Written by other clients only.
 		writer.byte(VALUE.bigint);
 		for (let shift = 0n; shift < 64n; shift += 8n) writer.byte(Number((value >> shift) & 255n));
-	}
-	else if (value instanceof Uint8Array) writer.bytes(value);
+	} else if (value instanceof Uint8Array) writer.bytes(value);
 	else if (typeof value === "string") {
 		writer.byte(VALUE.string);
 		writer.string(value);

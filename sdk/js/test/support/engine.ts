@@ -3,7 +3,7 @@ import { HitherClient } from "../../src/client.js";
 import { record } from "../../src/drafting.js";
 import { EDIT_BYTES, type Engine, type EngineOptions, type Sink } from "../../src/engine.js";
 import { Mirror } from "../../src/mirror.js";
-import type { RoomStatus } from "../../src/status.js";
+import type { ConnectionStatus, RoomStatus } from "../../src/status.js";
 import { FakeDocument } from "./document.js";
 
 export const ONLINE: RoomStatus = {
@@ -20,11 +20,17 @@ export class FakeEngine implements Engine {
 	readonly rooms: FakeRoom[] = [];
 	readonly calls: string[] = [];
 	readonly options: EngineOptions;
+	/** What the way to the relay is, if it is not what the last room says. */
+	link: ConnectionStatus | undefined;
+	#told: ConnectionStatus = { state: "connecting" };
 	readonly #sink: Sink;
 
 	constructor(options: EngineOptions, sink: Sink) {
 		this.options = options;
-		this.#sink = sink;
+		this.#sink = (room, kind, payload) => {
+			if (kind === "status") this.#told = (payload as RoomStatus).connection;
+			sink(room, kind, payload);
+		};
 		FakeEngine.latest = this;
 	}
 
@@ -52,12 +58,20 @@ export class FakeEngine implements Engine {
 		return room;
 	}
 
+	plant(room: number): void {
+		this.#at(room).plant();
+	}
+
 	change(room: number, operations: Uint8Array): Uint8Array {
 		return this.#at(room).change(operations);
 	}
 
 	presence(room: number, json: string | undefined): void {
 		this.#at(room).presence.push(json);
+	}
+
+	connection(): ConnectionStatus {
+		return this.link ?? this.#told;
 	}
 
 	connect(): void {
@@ -104,6 +118,9 @@ export class FakeRoom {
 	isOpen = true;
 	edits = 0;
 	refusal: Error | undefined;
+	/** What is planted before the first edit. */
+	// biome-ignore lint/suspicious/noExplicitAny: a draft of whatever the test keeps in the room
+	seed: ((draft: any) => unknown) | undefined;
 
 	constructor(name: string, initial: Uint8Array, tell: (kind: string, payload: unknown) => void) {
 		this.name = name;
@@ -120,6 +137,11 @@ export class FakeRoom {
 		new DataView(answer.buffer).setFloat64(0, this.edits, true);
 		answer.set(patch, EDIT_BYTES);
 		return answer;
+	}
+
+	plant(): void {
+		if (this.seed !== undefined) this.remote(this.seed);
+		this.seed = undefined;
 	}
 
 	/** Somebody else edits. */
