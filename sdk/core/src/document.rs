@@ -166,15 +166,11 @@ impl Document {
     }
 
     /// Applies updates of others, each with its scan, as one transaction. A refused one does not stop the others.
-    pub(crate) fn integrate<'a>(
-        &mut self,
-        updates: impl IntoIterator<Item = (&'a [u8], &'a Scan)>,
-    ) -> (Vec<u8>, Vec<IntegrateError>) {
-        let mut updates = updates.into_iter().peekable();
-        while updates.next_if(|(update, scan)| self.take_typing(update, scan)).is_some() {}
+    pub(crate) fn integrate(&mut self, updates: &[(&[u8], &Scan)]) -> (Vec<u8>, Vec<IntegrateError>) {
+        let typed = updates.iter().take_while(|(update, scan)| self.take_typing(update, scan)).count();
         let mut errors = Vec::new();
-        if updates.peek().is_some() {
-            errors = self.integrate_all(updates);
+        if typed < updates.len() {
+            errors = self.integrate_all(&updates[typed..]);
         }
         errors.append(&mut self.pending.get_mut().errors);
         self.nodes.lock().forget_gaps();
@@ -195,10 +191,7 @@ impl Document {
         (patch, errors)
     }
 
-    fn integrate_all<'a>(
-        &mut self,
-        updates: impl Iterator<Item = (&'a [u8], &'a Scan)>,
-    ) -> Vec<IntegrateError> {
+    fn integrate_all(&mut self, updates: &[(&[u8], &Scan)]) -> Vec<IntegrateError> {
         let mut errors = Vec::new();
         // Ids of our own come back with the log.
         let own = self.texts_clock();
@@ -207,7 +200,7 @@ impl Document {
         let Ok(mut txn) = self.doc.try_transact_mut() else {
             return vec![IntegrateError("the document is busy")];
         };
-        let mut updates = updates.map(|(update, scan)| (Cow::Borrowed(update), Cow::Borrowed(scan)));
+        let mut updates = updates.iter().map(|&(update, scan)| (Cow::Borrowed(update), Cow::Borrowed(scan)));
         loop {
             let waiting = &mut self.waiting;
             let mut next = updates.next();

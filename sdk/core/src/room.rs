@@ -217,7 +217,7 @@ impl Room {
         if scan.is_empty() {
             return Ok(Change { edit: 0, patch: Vec::new() });
         }
-        let (patch, errors) = self.document.integrate([(&update[..], &scan)]);
+        let (patch, errors) = self.document.integrate(&[(&update[..], &scan)]);
         if let Some(error) = errors.first() {
             return Err(ChangeError::Malformed(error.to_string()));
         }
@@ -259,7 +259,7 @@ impl Room {
         }
         let Some(seed) = self.seed.take().filter(|_| self.document.is_blank()) else { return };
         let Ok(scan) = scan(&seed.update) else { return };
-        let (patch, _) = self.document.integrate([(&seed.update[..], &scan)]);
+        let (patch, _) = self.document.integrate(&[(&seed.update[..], &scan)]);
         self.record(now, seed.update.into(), out);
         self.tell_patch(patch, out);
     }
@@ -429,8 +429,8 @@ impl Room {
     pub(crate) fn absorb(&mut self, now: Millis, out: &mut Outlet) {
         let incoming = std::mem::take(&mut self.incoming);
         if !incoming.is_empty() {
-            let (patch, errors) =
-                self.document.integrate(incoming.iter().map(|(update, scan)| (&update[..], scan)));
+            let updates: Vec<_> = incoming.iter().map(|(update, scan)| (&update[..], scan)).collect();
+            let (patch, errors) = self.document.integrate(&updates);
             if self.is_ready() {
                 self.tell_patch(patch, out);
             }

@@ -176,8 +176,8 @@ impl Author {
 
     fn reads(&mut self, updates: &[Vec<u8>]) {
         let scans: Vec<Scan> = updates.iter().map(|update| scan(update).unwrap()).collect();
-        let (patch, errors) =
-            self.document.integrate(updates.iter().zip(&scans).map(|(update, scan)| (&update[..], scan)));
+        let updates: Vec<_> = updates.iter().map(Vec::as_slice).zip(&scans).collect();
+        let (patch, errors) = self.document.integrate(&updates);
         assert_eq!(errors, []);
         self.shown.apply(&patch);
         self.check();
@@ -432,7 +432,7 @@ fn updates_that_do_not_follow_wait_and_what_is_deleted_may_reach_over_them() {
 
     let mut reader = Document::new(9, &[]);
     let mut give = |update: &[u8]| {
-        let (_, errors) = reader.integrate([(update, &scan(update).unwrap())]);
+        let (_, errors) = reader.integrate(&[(update, &scan(update).unwrap())]);
         assert_eq!(errors, []);
         (reader.is_complete(), reader.state())
     };
@@ -549,9 +549,9 @@ fn updates_that_wait_for_each_other_are_taken_in_together() {
     };
     let (one, other) = (part(&sevens[..2], &eights[2..]), part(&sevens[2..], &eights[..2]));
     let mut reader = Document::new(9, &[]);
-    let (_, errors) = reader.integrate([(&one[..], &scan(&one).unwrap())]);
+    let (_, errors) = reader.integrate(&[(&one[..], &scan(&one).unwrap())]);
     assert_eq!((errors, reader.is_complete()), (vec![], false));
-    let (_, errors) = reader.integrate([(&other[..], &scan(&other).unwrap())]);
+    let (_, errors) = reader.integrate(&[(&other[..], &scan(&other).unwrap())]);
     assert_eq!((errors, reader.is_complete()), (vec![], true));
     assert_eq!(reader.state().to_json().to_string(), r#"{"list 7":[0,1,2,3],"list 8":[0,1,2,3]}"#);
 }
@@ -572,12 +572,12 @@ fn an_update_that_stands_on_what_is_missing_waits_as_a_whole() {
         txn.encode_update_v1()
     };
     let mut reader = Document::new(9, &[]);
-    reader.integrate([(&upper[..], &scan(&upper).unwrap())]);
+    reader.integrate(&[(&upper[..], &scan(&upper).unwrap())]);
     assert_eq!(reader.state().to_json().to_string(), "{}");
     assert_eq!(reader.waiting().collect::<Vec<_>>(), [&upper[..]]);
     assert_eq!(reader.missing_from(&Contents::default()), None, "what waits is nobody's yet");
     assert!(reader.take_released().is_empty());
-    reader.integrate([(&under[..], &scan(&under).unwrap())]);
+    reader.integrate(&[(&under[..], &scan(&under).unwrap())]);
     assert_eq!(reader.state().to_json().to_string(), r#"{"list":[1,3],"own":[2]}"#);
     assert_eq!((reader.take_released(), reader.is_complete()), (vec![upper], true));
     assert!(reader.take_released().is_empty());

@@ -72,7 +72,7 @@ mod tests {
         root.push_back(&mut txn, XmlTextPrelim::new("end"));
         let update = txn.encode_state_as_update_v1(&StateVector::default());
         let mut document = Document::new(1, &[]);
-        document.integrate([(&update[..], &scan(&update).unwrap())]);
+        document.integrate(&[(&update[..], &scan(&update).unwrap())]);
         let Value::Map(state) = document.state() else { panic!("the state is a map") };
         let expected = "<p id=\"1\" lang=\"en\">hi<br></br></p>end";
         assert_eq!(state.get("page"), Some(&Value::Opaque(expected.to_owned())));
@@ -87,7 +87,7 @@ mod tests {
         ];
         let update = &update[..];
         let mut document = Document::new(1, &[]);
-        document.integrate([(update, &scan(update).unwrap())]);
+        document.integrate(&[(update, &scan(update).unwrap())]);
         let Value::Map(state) = document.state() else { panic!("the state is a map") };
         assert_eq!(state.get("page"), Some(&Value::Opaque("<p>😀x<br></br>y</p>".to_owned())));
     }

@@ -124,7 +124,8 @@ impl Room {
         }
         let (mut patches, mut errors) = (Vec::new(), Vec::new());
         for some in scanned.chunks(UPDATES_PER_TRANSACTION) {
-            let (patch, more) = self.document.integrate(some.iter().map(|(update, scan)| (*update, scan)));
+            let some: Vec<_> = some.iter().map(|(update, scan)| (*update, scan)).collect();
+            let (patch, more) = self.document.integrate(&some);
             patches.push(patch);
             errors.extend(more);
         }

@@ -39,7 +39,8 @@ impl Log {
         let others: Vec<&[u8]> =
             unread.iter().filter(|(by, _)| *by != who).map(|(_, update)| &update[..]).collect();
         let scans: Vec<Scan> = others.iter().map(|update| scan(update).unwrap()).collect();
-        let (patch, errors) = author.document.integrate(others.iter().copied().zip(&scans));
+        let (patch, errors) =
+            author.document.integrate(&others.iter().copied().zip(&scans).collect::<Vec<_>>());
         assert_eq!(errors, []);
         author.shown.apply(&patch);
         let count = others.len().min(author.sent.len());
@@ -195,7 +196,7 @@ fn a_text_that_somebody_formats_or_embeds_in_goes_back_to_the_crdt() {
             let update = txn.encode_update_v1();
             drop(txn);
             let scan = scan(&update).unwrap();
-            let (patch, errors) = alice.document.integrate([(&update[..], &scan)]);
+            let (patch, errors) = alice.document.integrate(&[(&update[..], &scan)]);
             assert_eq!(errors, []);
             alice.shown.apply(&patch);
             let mine = alice.sent.len();
