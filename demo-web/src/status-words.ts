@@ -38,6 +38,7 @@ function deviceWords(local: RoomStatus["local"]): Words["device"] {
 		case "saved":
 			return { tone: "good", text: "saved" };
 		case "degraded":
+		case "absent":
 			return { tone: "bad", text: `cannot save: ${local.cause}` };
 	}
 }

@@ -74,6 +74,10 @@ impl Journal {
         self.is_sealed = true;
     }
 
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
     /// Rows that the disk gave.
     pub(crate) fn found(&mut self, now: Millis, rows: impl IntoIterator<Item = RowKey>) {
         self.rows.extend(rows);

@@ -601,6 +601,7 @@ impl Room {
             _ => connection.clone(),
         };
         let local = match (&self.trouble, self.phase) {
+            (Some(cause), _) if self.journal.is_sealed() => Local::Absent { cause: cause.clone() },
             (Some(cause), _) => Local::Degraded { cause: cause.clone() },
             (None, Phase::Loading) => Local::Loading,
             (None, _) if self.edits.saved < self.edits.made => Local::Saving,

@@ -60,6 +60,8 @@ pub enum Local {
     Saving,
     /// The disk does not take it; everything is kept in memory and tried again.
     Degraded { cause: String },
+    /// Nothing is kept on this device, and nothing will be: there is no disk, or a newer version wrote this room there.
+    Absent { cause: String },
 }
 
 /// The copy on the relay.

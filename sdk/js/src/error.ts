@@ -11,6 +11,7 @@
  * - `bad-option`: an option or a room name that cannot work
  * - `closed`: the room or the client was closed before
  * - `refused`: the relay does not accept the edit
+ * - `no-storage`: nothing is stored on this device, which a receipt's `local` asked for
  * - `load-failed`: the engine (WebAssembly) could not be loaded
  * - `bad-packet`: the page and its engine disagree about a room; open it again, everything is there
  * - `crashed`: the engine stopped; reload the page, everything that was saved is there
@@ -24,6 +25,7 @@ export type HitherErrorCode =
 	| "bad-option"
 	| "closed"
 	| "refused"
+	| "no-storage"
 	| "load-failed"
 	| "bad-packet"
 	| "crashed"

@@ -165,6 +165,11 @@ export class Opened {
 			}
 			case "status":
 				this.status = mergeStatus(this.status, payload as RoomStatus);
+				if (this.status.local.state === "absent") {
+					this.#saved.end(
+						new HitherError("no-storage", `nothing is stored here: ${this.status.local.cause}`),
+					);
+				}
 				break;
 			case "presence": {
 				const others = mergePeers(this.people.others, (payload as { others: Peer<unknown>[] }).others);

@@ -6,7 +6,10 @@ import type { HitherError } from "./error.js";
  * because `room.status` tells it as well.
  */
 export interface Receipt {
-	/** Resolves when the edit is in this device's storage: it survives a crash of the tab. */
+	/**
+	 * Resolves when the edit is in this device's storage: it survives a crash of the tab. Rejects with the code
+	 * `no-storage` where there is none.
+	 */
 	readonly local: Promise<void>;
 	/** Resolves when the edit is durable on the relay. Rejects if the relay refuses it. */
 	readonly server: Promise<void>;

@@ -20,7 +20,9 @@ export type LocalStatus =
 	| { readonly state: "saved" }
 	| { readonly state: "saving" }
 	/** The disk does not take it: everything is kept in memory and tried again. */
-	| { readonly state: "degraded"; readonly cause: string };
+	| { readonly state: "degraded"; readonly cause: string }
+	/** There is none: `storage` is "memory", the page has no database, or a newer version of this package wrote it. */
+	| { readonly state: "absent"; readonly cause: string };
 
 /** The copy on the relay. */
 export type ServerStatus =

@@ -93,7 +93,9 @@ function examples(room: BoardRoom, draft: Draft<Board>): void {
 	expectTypeOf(useShared(room as BoardRoom | undefined, (state) => state.kind)).toEqualTypeOf<
 		"a" | "b" | undefined
 	>();
-	expectTypeOf(useStatus(room).local.state).toEqualTypeOf<"loading" | "saved" | "saving" | "degraded">();
+	expectTypeOf(useStatus(room).local.state).toEqualTypeOf<
+		"loading" | "saved" | "saving" | "degraded" | "absent"
+	>();
 }
 
 test("types are checked by tsc", () => {

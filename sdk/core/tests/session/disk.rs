@@ -56,7 +56,7 @@ fn where_there_is_no_disk_nothing_is_kept_for_one_and_that_is_said() {
     assert_eq!((alice.acked(), alice.server()), (1, Server::Saved));
     assert_eq!(alice.client.edits(alice.room).unwrap().saved, 0);
     let status = alice.client.status(alice.room).unwrap();
-    assert_eq!(status.local, Local::Degraded { cause: "none".into() });
+    assert_eq!(status.local, Local::Absent { cause: "none".into() });
     alice.client.close(alice.now, alice.room);
     alice.settles();
     assert!(matches!(alice.events.last(), Some(Event::Closed)));
