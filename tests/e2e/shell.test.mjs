@@ -297,7 +297,7 @@ describe("a database that goes away", () => {
 				await engine.close();
 				return local;
 			}, options);
-			assert.equal(local.state, "degraded");
+			assert.equal(local.state, "absent");
 			assert.deepEqual(page.crashes, []);
 			await page.close();
 		}

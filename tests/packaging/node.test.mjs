@@ -26,6 +26,30 @@ test("the engine runs in Node", () => {
 	assert.equal(local, "absent");
 });
 
+test("the first edit stands on the initial content, whatever is known of the relay by then", () => {
+	const folder = newProject({
+		"app.js": `
+			import { createClient } from "hither";
+			const initial = { visits: 5, todos: ["first"] };
+			const states = [];
+			for (const cut of [false, true]) {
+				const client = createClient({ url: "ws://127.0.0.1:1", storage: "memory" });
+				const room = await client.open("board", { initial });
+				if (cut) client.disconnect();
+				room.change((d) => { d.visits += 1; d.todos.push("second"); });
+				const shown = room.state;
+				// What the engine has, told to another mirror.
+				await new Promise((resolve) => setTimeout(resolve, 50));
+				states.push(shown, room.state);
+				await client.close();
+			}
+			console.log(JSON.stringify(states));
+		`,
+	});
+	const expected = { visits: 6, todos: ["first", "second"] };
+	assert.deepEqual(JSON.parse(run(folder, "app.js")), [expected, expected, expected, expected]);
+});
+
 test("importing it on a server does nothing, and neither does making a client", () => {
 	const folder = newProject({
 		"app.js": `
