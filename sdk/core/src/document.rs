@@ -72,6 +72,9 @@ pub(crate) struct Document {
     waiting: Vec<(Vec<u8>, Scan)>,
     /// Updates that had to wait and were taken in since somebody asked.
     released: Vec<Vec<u8>>,
+    declared: Vec<(String, Shape)>,
+    /// A root turned out to be of another kind than it is here.
+    is_misread: bool,
 }
 
 /// What an edit did.
@@ -89,6 +92,10 @@ pub(crate) struct IntegrateError(&'static str);
 impl Document {
     /// An empty document that edits as `client_id` (53 bits, never used before) and shows `declared` roots.
     pub(crate) fn new(client_id: u64, declared: &[(String, Shape)]) -> Self {
+        Self::begin(client_id, declared, Shared::default())
+    }
+
+    fn begin(client_id: u64, declared: &[(String, Shape)], nodes: Shared) -> Self {
         let mut options = Options::with_client_id(ClientID::new(client_id));
         options.offset_kind = OffsetKind::Utf16;
         options.skip_gc = false;
@@ -96,7 +103,7 @@ impl Document {
         options.cleanup_formatting = false;
         let mut document = Self {
             doc: Doc::with_options(options),
-            nodes: Shared::default(),
+            nodes,
             texts: Texts::default(),
             pending: RefCell::default(),
             clock: None,
@@ -106,6 +113,8 @@ impl Document {
             known: IdSet::new(),
             waiting: Vec::new(),
             released: Vec::new(),
+            declared: declared.to_vec(),
+            is_misread: false,
         };
         document.root(PRIMITIVES, Shape::Map, false);
         for (name, shape) in declared {
@@ -187,8 +196,28 @@ impl Document {
         }
         self.settle(touched, &mut patch);
         self.open_walked_texts(&[]);
-        let patch = if self.nodes.lock().take_lost() { self.reset_patch() } else { patch.finish() };
-        (patch, errors)
+        let is_lost = self.nodes.lock().take_lost();
+        if self.is_misread {
+            self.read_anew();
+        } else if !is_lost {
+            return (patch.finish(), errors);
+        }
+        (self.reset_patch(), errors)
+    }
+
+    /// Reads everything as whoever comes later reads it. Two people made a root at once, of different kinds, and everybody
+    /// has come to one of them: but the CRDT keeps a root as it was called first.
+    fn read_anew(&mut self) {
+        let all = self.encode();
+        // Handles are not given out twice.
+        let nodes = self.nodes.lock().successor();
+        let mut anew = Self::begin(self.writer, &self.declared, nodes);
+        if let Ok(scan) = scan::scan(&all) {
+            anew.integrate(&[(&all, &scan)]);
+        }
+        anew.waiting.append(&mut self.waiting);
+        anew.released.append(&mut self.released);
+        *self = anew;
     }
 
     fn integrate_all(&mut self, updates: &[(&[u8], &Scan)]) -> Vec<IntegrateError> {
@@ -465,7 +494,7 @@ impl Document {
         touched.sort_unstable_by(|a, b| a.name.cmp(&b.name).then(b.is_replaced.cmp(&a.is_replaced)));
         touched.dedup_by(|a, b| a.name == b.name);
         for Touched { name, is_replaced } in touched {
-            self.claim_marked(&name);
+            self.claim_marked(&name, is_replaced);
             let mut entry = PacketWriter::default();
             entry.map_set(Node::ROOT, &name);
             let was_hidden = {
@@ -506,14 +535,18 @@ impl Document {
         shaped
     }
 
-    /// A marker of somebody else names a root that is still empty: it exists from now on.
-    fn claim_marked(&mut self, name: &str) {
-        if self.nodes.lock().root(name).is_some() {
+    /// A marker of somebody else names a root that is still empty: it exists from now on. A new one may say that a root is
+    /// of another kind than here.
+    fn claim_marked(&mut self, name: &str, is_new: bool) {
+        let root = self.nodes.lock().root(name);
+        if root.is_some_and(|root| root.is_declared || !is_new) {
             return;
         }
         let marked = self.reading().and_then(|txn| marker(&txn, name));
-        if let Some(shape) = marked {
-            self.root(name, shape, false);
+        match (marked, root) {
+            (Some(shape), None) => self.root(name, shape, false),
+            (Some(shape), Some(root)) => self.is_misread |= shape != root.shape,
+            (None, _) => {}
         }
     }
 
@@ -533,7 +566,7 @@ impl Document {
 
     /// Writes what the state has under a name and says whether it has anything.
     fn write_entry(&mut self, name: &str, out: &mut PacketWriter) -> bool {
-        self.claim_marked(name);
+        self.claim_marked(name, false);
         let Some(txn) = self.reading() else { return false };
         let shown = self.shown(&txn, name);
         let mut nodes = self.nodes.lock();

@@ -84,6 +84,11 @@ pub(super) struct Touched {
 }
 
 impl Nodes {
+    /// An empty table that goes on counting.
+    pub(super) fn successor(&self) -> Shared {
+        Shared(Arc::new(Mutex::new(Nodes { last: self.last, ..Nodes::default() })))
+    }
+
     pub(super) fn mute(&mut self, is_muted: bool) {
         self.is_muted = is_muted;
     }

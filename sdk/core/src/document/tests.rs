@@ -1,6 +1,7 @@
 //! A reader that knows only patches must always show what the document holds, and documents that exchanged
 //! everything must be equal. Histories are random and come from a seed that every failure prints.
 
+mod kinds;
 mod nesting;
 mod typing;
 
