@@ -223,14 +223,19 @@ fn random_op(rng: &mut Rng, author: &Author) -> Op {
     let deleted = rng.u32(0..=(length - index).min(3));
     match kind {
         "map" if node == Node::ROOT => {
-            let key = ["list", "text", "map", "free", "loose"][rng.usize(0..5)].to_owned();
+            let key = ["list", "text", "map", "free", "loose", "mixed"][rng.usize(0..6)].to_owned();
             match (rng.u32(0..6), key.as_str()) {
-                (0, _) => Op::MapDelete { node, key },
+                // What has no kind any more is of the kind that it was called first.
+                (0, name) if name != "mixed" => Op::MapDelete { node, key },
                 (_, "list") => Op::MapSet { node, key, value: Value::List(vec![random_value(rng, 1)]) },
                 (_, "text") => Op::MapSet { node, key, value: Value::Text("anew".into()) },
                 (_, "map") => Op::MapSet { node, key, value: Value::map() },
                 (_, "free") => Op::MapSet { node, key, value: Value::Number(rng.f64()) },
-                _ => Op::MapSet { node, key, value: Value::List(Vec::new()) },
+                (_, "loose") => Op::MapSet { node, key, value: Value::List(Vec::new()) },
+                _ => {
+                    let value = if rng.bool() { Value::List(vec!["a".into()]) } else { Value::map() };
+                    Op::MapSet { node, key, value }
+                }
             }
         }
         "map" if !keys.is_empty() && rng.u32(0..4) == 0 => {

@@ -5,7 +5,7 @@ use super::nodes::{Nodes, Shared, write_any};
 use super::roots::{MARKER, PRIMITIVES, Root, marker, root_out, shape_name};
 use super::shape_of;
 use crate::edit::Op;
-use crate::packet::PacketWriter;
+use crate::packet::{PacketWriter, utf16_len};
 use crate::value::{Value, is_integral};
 use hither_protocol::scan::blocks::{Block, Blocks};
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use yrs::block::{ClientID, ItemContent, Prelim, Unused};
 use yrs::branch::{Branch, BranchID, BranchPtr};
 use yrs::types::TypeRef;
-use yrs::{Any, Array, ArrayRef, ID, Map, MapRef, Out, ReadTxn, Text, TransactionMut};
+use yrs::{Any, Array, ArrayRef, GetString, ID, Map, MapRef, Out, ReadTxn, Text, TextRef, TransactionMut};
 
 /// Gives a root a new content. What it had is deleted first: assigning replaces.
 pub(super) fn set_root(nodes: &Shared, txn: &mut TransactionMut, name: &str, value: &Value) {
@@ -74,10 +74,20 @@ fn clear_contents(root: Option<Root>, txn: &mut TransactionMut, name: &str) {
         Some(Out::YText(text)) => {
             let length = text.len(txn);
             if length > 0 {
-                text.remove_range(txn, 0, length);
+                remove_text(txn, &text, 0, length);
             }
         }
         _ => {}
+    }
+}
+
+/// Removes some of a text. Somebody may have put values into it as if it were a list: they count in every position, and the
+/// CRDT removes them from lists only.
+fn remove_text(txn: &mut TransactionMut, text: &TextRef, index: u32, count: u32) {
+    if utf16_len(&text.get_string(txn)) == text.len(txn) {
+        text.remove_range(txn, index, count);
+    } else {
+        ArrayRef::from(BranchPtr::from(AsRef::<Branch>::as_ref(text))).remove_range(txn, index, count);
     }
 }
 
@@ -128,7 +138,7 @@ pub(super) fn perform(
         }
         (Op::TextSplice { index, deleted, text: inserted, .. }, Out::YText(text)) => {
             if *deleted > 0 {
-                text.remove_range(txn, *index, *deleted);
+                remove_text(txn, &text, *index, *deleted);
             }
             if !inserted.is_empty() {
                 text.insert(txn, *index, inserted);

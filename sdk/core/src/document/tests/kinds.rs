@@ -2,6 +2,8 @@
 
 use super::*;
 use std::collections::BTreeSet;
+use yrs::branch::{Branch, BranchPtr};
+use yrs::{Array, ArrayRef, Text, Transact};
 
 #[test]
 fn a_root_that_two_made_of_different_kinds_at_once_is_of_one_kind_to_all() {
@@ -43,4 +45,24 @@ fn a_root_that_two_made_of_different_kinds_at_once_is_of_one_kind_to_all() {
     for kind in [r#"{"n":{"#, r#"{"n":["#, r#"{"n":""#] {
         assert!(shown.iter().any(|text| text.starts_with(kind)), "{shown:?}");
     }
+}
+
+#[test]
+fn a_text_among_which_somebody_put_values_can_be_assigned_anew_and_deleted() {
+    let doc = yrs::Doc::new();
+    let text = doc.get_or_insert_text("note");
+    let update = {
+        let mut txn = doc.transact_mut();
+        text.insert(&mut txn, 0, "typed");
+        let list = ArrayRef::from(BranchPtr::from(AsRef::<Branch>::as_ref(&text)));
+        list.insert_range(&mut txn, 2, [1, 2]);
+        txn.encode_update_v1()
+    };
+    let mut alice = Author::new(1, &[("note".to_owned(), Shape::Text)], 1);
+    alice.reads(&[update]);
+    let key = || "note".to_owned();
+    alice.does(&[Op::MapSet { node: Node::ROOT, key: key(), value: Value::Text("anew".into()) }]).unwrap();
+    assert_eq!(alice.text(), r#"{"note":"anew"}"#);
+    alice.does(&[Op::MapDelete { node: Node::ROOT, key: key() }]).unwrap();
+    assert_eq!(alice.text(), r#"{"note":""}"#);
 }
