@@ -7,10 +7,10 @@ import { root } from "./files.mjs";
 
 const read = (path) => readFileSync(join(root, path), "utf8");
 
-test("the limits in the README are those of the protocol", () => {
+test("the limits in the README are those of the code", () => {
 	const rows = [...read("README.md").matchAll(/^\| [^|]+ \| ([^|]+) \| `([A-Z_]+)` \|$/gm)];
 	assert.ok(rows.length >= 8, "the README has a table of limits");
-	const source = read("sdk/protocol/src/limits.rs");
+	const source = read("sdk/protocol/src/limits.rs") + read("sdk/core/src/packet.rs");
 	for (const [, shown, name] of rows)
 		assert.equal(bytes(shown), constant(source, name), `${name}: the README says ${shown}`);
 });
@@ -24,7 +24,7 @@ test("the versions of Node and Rust in the README and the packages agree", () =>
 /** `pub const NAME: usize = 8 * 1024;` as a number. */
 function constant(source, name) {
 	const value = new RegExp(`const ${name}: \\w+ = ([\\d_ *]+);`).exec(source)?.[1];
-	assert.ok(value, `${name} is a product of numbers in limits.rs`);
+	assert.ok(value, `${name} is a product of numbers`);
 	return value.split("*").reduce((product, factor) => product * Number(factor.replaceAll("_", "").trim()), 1);
 }
 

@@ -73,7 +73,7 @@ use value::Value;
 /// What a client is made of.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the relay's logs call this client, at most 64 bytes. Default: the crate's name and version.
+    /// How this client calls itself to the relay, at most 64 bytes. Default: the crate's name and version.
     pub name: String,
     /// Randomness for this one client: never the same twice, document ids come from it. Default: 0, for tests.
     pub seed: u64,

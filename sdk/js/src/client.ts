@@ -17,7 +17,7 @@ export interface ClientOptions {
 	url?: string | URL;
 	/** The IndexedDB database. Two clients of one page need two. Default: `hither`. */
 	database?: string;
-	/** How this client calls itself in the relay's logs, at most 64 bytes. Default: the package and its version. */
+	/** How this client calls itself to the relay, at most 64 bytes. Default: the package and its version. */
 	name?: string;
 	/** `memory` keeps nothing on this device: for tests and for pages that must not store. Default: `indexeddb`. */
 	storage?: "indexeddb" | "memory";

@@ -71,8 +71,8 @@ pub fn short_reason(reason: &str) -> &str {
     &reason[..end]
 }
 
-/// Whether a client may come back after its socket closed with this code. Unknown 44xx codes stop, everything
-/// else (1001, 1006, 1011, 1013, 45xx…) is a passing trouble.
+/// Whether a socket that closed with this code met passing trouble (1001, 1006, 1011, 1013, 45xx…). After a 44xx the same
+/// words will not do better: a client waits long, or until somebody acts.
 pub fn is_retry(code: u16) -> bool {
     !(4400..4500).contains(&code)
 }

@@ -6,7 +6,7 @@ pub const MAX_ROOM_NAME_BYTES: usize = 256;
 /// The longest token of a Join: twice the 4 KiB that cookies allow, room for a JWT with many claims.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// The longest name that a client gives itself in Hello, for logs.
+/// The longest name that a client gives itself in Hello.
 pub const MAX_CLIENT_NAME_BYTES: usize = 64;
 
 /// The longest reason in a refusal: the 123 bytes that a WebSocket close frame can carry.

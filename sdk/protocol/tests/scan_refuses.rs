@@ -168,6 +168,7 @@ fn counts_that_cannot_be_true_are_refused_before_memory_is_taken() {
     refused(&item(3, &[0xff; 5]), ScanError::TooLarge { at: 8, max: huge_count });
 }
 
+/// [U7]
 #[test]
 fn json_content_is_refused_whatever_its_length() {
     // Yjs reads as many texts as it says, yrs one more: the rest of the update would mean two things.
@@ -176,6 +177,7 @@ fn json_content_is_refused_whatever_its_length() {
     }
 }
 
+/// [U7]
 #[test]
 fn kinds_that_readers_do_not_agree_on_are_refused() {
     // Yjs looks at five bits, yrs at four or at all eight: GC or Skip with a flag, and everything past 10.
@@ -205,6 +207,7 @@ fn blocks_and_deletions_of_nothing_are_refused() {
     refused(&[1, 0, 7, 0, 0, 0], ScanError::NoBlocks { at: 1, client: 7 });
 }
 
+/// [U1]
 #[test]
 fn clocks_stay_below_two_to_the_31() {
     let last = number(0x7fff_ffff);

@@ -224,7 +224,7 @@ our own benchmarks small, so that they do not rot, and looks at no figure.
 
 Figures of ${date}, amounts as in \`${amount === "quick" ? "npm run bench -- --quick" : "npm run bench"}\`, on ${machine.processors} processors (${machine.processor}),
 ${machine.memory_gb} GB, ${machine.system}. Times on the wall move from run to run and are upper bounds. What counts are CPU
-seconds and the ratios within a work, whose subjects take turns; of one work to another they are no comparison.
+seconds and the ratios within a work, whose subjects take turns; figures of different works cannot be compared.
 
 ## Goals
 

@@ -2,13 +2,13 @@
 
 export const REASONS = {
 	"fan-out 1×50×5":
-		"the same relay without a disk is in the table above the file store: the difference is the store's commits, hundreds a second with an update or two in each.",
+		"the same relay without a disk does better than the file store in the table below: the difference is the store's commits, hundreds a second with an update or two in each.",
 	"fan-out 200×5×1":
 		"an update is five messages here and four from a broadcast: its author is told that it is stored. The store takes a fourth of the CPU, two thirds of that its syncs, some 230 a second. yrs-axum and y-sweet spend less than a bare broadcast because they leave small packets to the system, which gathers them until the last ones are acknowledged: their 44 ms a round in the closed loop are what that costs.",
 	"fan-out 1×500×1":
 		"p99 is time on the wall and includes the sync of a disk that others write to; the relay in memory shows the rest.",
 	"closed loop":
-		"a client's socket is read once and written once a round, by the bare coalescing broadcast too, which keeps nothing and was at seven times when this was written. Every round waits for one commit of twenty updates and pays for it; the relay in memory, in the same table, shows what the commits cost.",
+		"a client's socket is read once and written once a round, by the bare coalescing broadcast too, which stores nothing and itself reached seven times @y/websocket-server. Every round waits for one commit of twenty updates and pays for it; the relay in memory, in the same table, shows what the commits cost.",
 	"join of":
 		"the relay keeps no document: it reads the snapshot and what came after it from the store, and sends both; a room at rest is one snapshot.",
 	acknowledgement:

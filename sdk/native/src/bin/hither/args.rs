@@ -25,7 +25,7 @@ Exit codes:
 Examples:
   hither get board                                  the whole state, as one line of JSON
   hither get board cards/0                          a part of it
-  hither set board title '\"Plans\"'                  JSON: a text has quotes
+  hither set board title '\"Plans\"'                  JSON: a string needs its quotes
   hither set board note --text 'Dear all,'          a shared text that people edit together
   hither push board cards '{\"name\":\"write\"}'
   hither watch board | jq .title                    a line for every change
@@ -48,7 +48,7 @@ pub(crate) struct Way {
     #[arg(long, global = true, env = "HITHER_URL", default_value = "ws://127.0.0.1:4455/sync")]
     pub(crate) url: String,
 
-    /// What the relay wants to hear before it lets us in
+    /// A token for a relay, or what stands before it, that asks for one; hither-relay asks for none
     #[arg(long, global = true, env = "HITHER_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
 

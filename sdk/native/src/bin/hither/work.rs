@@ -210,7 +210,7 @@ impl Given {
             return Ok(Value::Text(self.value.clone()));
         }
         let json: serde_json::Value = serde_json::from_str(&self.value).map_err(|error| {
-            Failure::Refused(format!("the value is not JSON ({error}); a text needs quotes, or --text"))
+            Failure::Refused(format!("the value is not JSON ({error}); a string needs its quotes, or --text"))
         })?;
         Ok(Value::from_json(&json))
     }
