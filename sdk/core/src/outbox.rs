@@ -127,6 +127,12 @@ impl Outbox {
         Some(self.take_out(|waiting| waiting.push.is_some_and(|push| push <= n)))
     }
 
+    /// The first edit that is not in a push before this one.
+    pub(crate) fn edit_of(&self, n: u64) -> Option<u64> {
+        let row = self.rows.iter().find(|waiting| waiting.push.is_none_or(|push| push >= n));
+        row.map(|waiting| waiting.row.edit)
+    }
+
     /// A new join: nothing is in flight, pushes count from 1 again.
     pub(crate) fn rejoin(&mut self) {
         self.rows.iter_mut().for_each(|waiting| waiting.push = None);

@@ -229,7 +229,11 @@ impl Room {
     fn record(&mut self, now: Millis, update: Bytes, out: &mut Outlet) -> u64 {
         self.keep(now, update);
         self.push(out);
-        self.edits.made
+        let edit = self.edits.made;
+        if let Some((code, message)) = self.refused.clone() {
+            out.event(self.id, Event::Refused { from: edit, to: edit, code, message });
+        }
+        edit
     }
 
     fn keep(&mut self, now: Millis, update: Bytes) {
@@ -419,7 +423,8 @@ impl Room {
 
     pub(crate) fn on_nack(&mut self, n: u64, code: u64, reason: String, out: &mut Outlet) {
         let code = u16::try_from(code).unwrap_or(u16::MAX);
-        let from = self.outbox.oldest().map_or(self.edits.made, |row| row.edit);
+        // What was pushed before is on its way to the disk, and acknowledged later.
+        let from = self.outbox.edit_of(n).unwrap_or(self.edits.made);
         self.refused = Some((code, reason.clone()));
         let message = format!("push {n}: {reason}");
         out.event(self.id, Event::Refused { from, to: self.edits.made, code, message });

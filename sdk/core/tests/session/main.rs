@@ -6,7 +6,9 @@ mod alice;
 mod disk;
 mod initial;
 
-use alice::{Alice, Disk, EPOCH, ack, bobs_updates, joined, joined_to, text_room, update, updates_of};
+use alice::{
+    Alice, CHANNEL, Disk, EPOCH, ack, bobs_updates, joined, joined_to, text_room, update, updates_of,
+};
 use bytes::Bytes;
 use hither_core::edit::{Node, Op, Step};
 use hither_core::status::{Connection, Server};
@@ -344,6 +346,26 @@ fn a_relay_that_goes_away_says_when_to_come_back() {
     }
     assert!(waits.iter().all(|wait| (4_000..=6_000).contains(wait)));
     assert!(waits.iter().max().unwrap() - waits.iter().min().unwrap() > 1_000, "spread out");
+}
+
+#[test]
+fn what_is_edited_behind_a_refused_push_is_refused_and_what_came_before_is_not() {
+    let mut alice = Alice::new();
+    alice.joins_empty();
+    for key in ["a", "b", "c"] {
+        alice.sets(key, 1.0);
+    }
+    let nack = RelayFrame::Nack { channel: CHANNEL, n: 2, code: 4403, reason: "read only".into() };
+    alice.hears(&[nack, ack(1, 1)]);
+    assert_eq!(alice.acked(), 1);
+    alice.sets("d", 1.0);
+    let refused = alice.events.iter().filter_map(|event| match event {
+        Event::Refused { from, to, code: 4403, .. } => Some((*from, *to)),
+        _ => None,
+    });
+    assert_eq!(refused.collect::<Vec<_>>(), [(2, 3), (4, 4)]);
+    assert!(matches!(alice.server(), Server::Refused { code: 4403, .. }));
+    assert_eq!(alice.pushes().len(), 3);
 }
 
 #[test]
