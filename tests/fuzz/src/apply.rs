@@ -4,8 +4,10 @@
 use crate::pieces;
 use crate::scan::PATIENCE;
 use bytes::Bytes;
+use hither_core::edit::{Node, Op, Step};
 use hither_core::storage::Stored;
 use hither_core::time::Millis;
+use hither_core::value::Value;
 use hither_core::{Client, Config, OpenOptions, RoomId, SocketId, Wish};
 use hither_protocol::VERSION;
 use hither_protocol::contents::Contents;
@@ -15,6 +17,9 @@ use hither_protocol::scan::{Scan, scan};
 use std::time::Instant;
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, OffsetKind, Options, ReadTxn, StateVector, Transact, Update};
+
+/// So many containers of one root are edited.
+const CONTAINERS: usize = 12;
 
 /// What the relay would hold of an input: accepted by the scanner, news, and ready when it came.
 fn log(input: &[u8]) -> (Vec<(&[u8], Scan)>, Contents) {
@@ -53,7 +58,7 @@ pub fn all(input: &[u8]) {
 }
 
 /// The same updates come to a client, from a relay that keeps its frames in order and nothing else: also those that the
-/// scanner refuses or that are not ready.
+/// scanner refuses or that are not ready. Then its application edits whatever it is shown.
 pub fn client(input: &[u8]) {
     let began = Instant::now();
     let mut reader = Reader::joins();
@@ -67,6 +72,7 @@ pub fn client(input: &[u8]) {
             break;
         }
     }
+    reader.edits();
     let state = reader.client.state(reader.room).unwrap().to_json();
     let exported = reader.client.export(reader.room).unwrap();
     scan(&exported)
@@ -131,6 +137,30 @@ impl Reader {
         self.settles();
     }
 
+    /// Changes something in everything that shows, then assigns and deletes all of it.
+    fn edits(&mut self) {
+        let Value::Map(state) = self.client.state(self.room).unwrap() else { return };
+        for (name, value) in &state {
+            let mut found = Vec::new();
+            containers(vec![Step::Key(name)], value, &mut found);
+            for (path, value) in found {
+                let Some(node) = self.client.node(self.room, &path) else { continue };
+                small_edits(node, value).into_iter().for_each(|op| self.changes(op));
+            }
+        }
+        for (key, value) in state {
+            self.changes(Op::MapSet { node: Node::ROOT, key: key.clone(), value: anew(&value) });
+            self.changes(Op::MapDelete { node: Node::ROOT, key });
+        }
+    }
+
+    /// A refusal is fine.
+    fn changes(&mut self, op: Op) {
+        self.now = Millis(self.now.0 + 300);
+        let _ = self.client.change(self.now, self.room, &[op]);
+        self.settles();
+    }
+
     fn settles(&mut self) {
         while let Some(wish) = self.client.poll_wish() {
             match wish {
@@ -141,5 +171,71 @@ impl Reader {
                 Wish::Send { .. } | Wish::Event { .. } => {}
             }
         }
+    }
+}
+
+/// What a page could edit below a value, some of it.
+fn containers<'a>(path: Vec<Step<'a>>, value: &'a Value, found: &mut Vec<(Vec<Step<'a>>, &'a Value)>) {
+    if found.len() == CONTAINERS || !value.is_container() {
+        return;
+    }
+    found.push((path.clone(), value));
+    let below = |step| path.iter().copied().chain([step]).collect();
+    match value {
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                containers(below(Step::Index(index)), item, found);
+            }
+        }
+        Value::Map(entries) => {
+            for (key, entry) in entries {
+                containers(below(Step::Key(key)), entry, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// As a page makes them that shows this: inside, at the end, all but a bit.
+fn small_edits(node: Node, shown: &Value) -> Vec<Op> {
+    match shown {
+        Value::Text(text) => {
+            let length = text.encode_utf16().count() as u32;
+            let first = text.chars().next().map_or(0, |first| first.len_utf16() as u32);
+            let splice =
+                |index, deleted, text: &str| Op::TextSplice { node, index, deleted, text: text.to_owned() };
+            vec![splice(first, 0, "in"), splice(0, first, "first"), splice(first, length - first, "")]
+        }
+        Value::List(items) => {
+            let length = items.len() as u32;
+            let splice = |index, deleted, values| Op::ListSplice { node, index, deleted, values };
+            let values = || vec![Value::Null, Value::List(vec!["new".into()])];
+            vec![
+                splice(length / 2, 0, values()),
+                splice(length + 2, 0, values()),
+                splice(length / 2, 1, Vec::new()),
+                splice(1, length + 2, Vec::new()),
+            ]
+        }
+        Value::Map(entries) => {
+            let mut ops: Vec<Op> = entries
+                .keys()
+                .take(3)
+                .map(|key| Op::MapSet { node, key: key.clone(), value: Value::Text("new".into()) })
+                .collect();
+            ops.extend(entries.keys().take(2).map(|key| Op::MapDelete { node, key: key.clone() }));
+            ops
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Another value of the same kind.
+fn anew(value: &Value) -> Value {
+    match value {
+        Value::Map(_) => Value::Map([("new".to_owned(), Value::Null)].into()),
+        Value::List(_) => Value::List(vec!["new".into()]),
+        Value::Text(_) => Value::Text("new".into()),
+        _ => "new".into(),
     }
 }

@@ -105,7 +105,7 @@ impl Document {
             };
             let (is, length) = match &out {
                 Out::YMap(_) => ("map", 0),
-                Out::YArray(array) => ("list", array.len(&txn)),
+                Out::YArray(array) => ("list", if nodes.shows_items(node) { array.len(&txn) } else { 0 }),
                 Out::YText(text) => ("text", text.len(&txn)),
                 _ => ("opaque value", 0),
             };

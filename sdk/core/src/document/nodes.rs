@@ -47,6 +47,8 @@ pub(super) struct Nodes {
     roots: Sorted<Node, NamedRoot>,
     primitives: Option<BranchID>,
     is_muted: bool,
+    /// Lists that are shown without items.
+    unreadable: Vec<Node>,
     /// Somebody has written formats, which may be where none belong.
     pub(super) has_formats: bool,
     /// Something changed that no observer can tell: the reader needs everything anew.
@@ -167,6 +169,11 @@ impl Nodes {
         self.roots.insert(root.node, NamedRoot { name: name.to_owned(), root, is_hidden: true });
     }
 
+    /// Whether the items of a list are shown.
+    pub(super) fn shows_items(&self, list: Node) -> bool {
+        !self.unreadable.contains(&list)
+    }
+
     /// What is known of a root; nothing before it has a shape.
     pub(super) fn root(&self, name: &str) -> Option<Root> {
         if name == PRIMITIVES {
@@ -263,6 +270,10 @@ impl Nodes {
                 }
             }
             Out::YArray(array) => {
+                self.unreadable.retain(|list| *list != node);
+                if !is_readable(array, txn) {
+                    self.unreadable.push(node);
+                }
                 let items = items(array, txn);
                 out.list(node, items.len());
                 for item in items {
@@ -356,7 +367,7 @@ fn read_any(any: &Any) -> Value {
 
 /// The items of a list. Somebody may have written into it as if it were a text, and yrs never comes back from reading
 /// an item that is half of a character: a list with a character of two UTF-16 units is shown without items.
-fn items(array: &ArrayRef, txn: &TransactionMut) -> Vec<Out> {
+pub(super) fn items(array: &ArrayRef, txn: &TransactionMut) -> Vec<Out> {
     if is_readable(array, txn) { array.iter(txn).collect() } else { Vec::new() }
 }
 
@@ -437,7 +448,7 @@ pub(super) fn observe(shared: &Shared, id: &BranchID, out: &Out) {
             if nodes.is_muted {
                 return;
             }
-            if !is_readable(event.target(), txn) {
+            if !nodes.shows_items(node) || !is_readable(event.target(), txn) {
                 nodes.is_lost = true;
                 return;
             }

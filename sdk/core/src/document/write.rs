@@ -1,7 +1,7 @@
 //! Operations inside a transaction. They were checked before it began: nothing here can fail half-way.
 
 use super::insertion::{Gap, fill, insert_items};
-use super::nodes::{Nodes, Shared, write_any};
+use super::nodes::{Nodes, Shared, items, read_text, write_any};
 use super::roots::{MARKER, PRIMITIVES, Root, marker, root_out, shape_name};
 use super::shape_of;
 use crate::edit::Op;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use yrs::block::{ClientID, ItemContent, Prelim, Unused};
 use yrs::branch::{Branch, BranchID, BranchPtr};
 use yrs::types::TypeRef;
-use yrs::{Any, Array, ArrayRef, GetString, ID, Map, MapRef, Out, ReadTxn, Text, TextRef, TransactionMut};
+use yrs::{Any, Array, ArrayRef, ID, Map, MapRef, Out, ReadTxn, Text, TextRef, TransactionMut};
 
 /// Gives a root a new content. What it had is deleted first: assigning replaces.
 pub(super) fn set_root(nodes: &Shared, txn: &mut TransactionMut, name: &str, value: &Value) {
@@ -66,29 +66,26 @@ fn clear_contents(root: Option<Root>, txn: &mut TransactionMut, name: &str) {
             }
         }
         Some(Out::YArray(array)) => {
-            let length = array.len(txn);
-            if length > 0 {
-                array.remove_range(txn, 0, length);
+            // Characters among the items: the CRDT may never come back from removing those from a list, nor from removing
+            // more than there is, and its own count may say more.
+            remove_text(txn, &TextRef::from(BranchPtr::from(array.as_ref())), 0, u32::MAX);
+            let count = items(&array, txn).len() as u32;
+            if count > 0 {
+                array.remove_range(txn, 0, count);
             }
         }
         Some(Out::YText(text)) => {
-            let length = text.len(txn);
-            if length > 0 {
-                remove_text(txn, &text, 0, length);
-            }
+            remove_text(txn, &text, 0, u32::MAX);
         }
         _ => {}
     }
 }
 
-/// Removes some of a text. Somebody may have put values into it as if it were a list: they count in every position, and the
-/// CRDT removes them from lists only.
+/// Removes some of a text, at most what shows. Somebody may have put values into it as if it were a list: the CRDT counts
+/// them, and panics when it is to remove them from a text.
 fn remove_text(txn: &mut TransactionMut, text: &TextRef, index: u32, count: u32) {
-    if utf16_len(&text.get_string(txn)) == text.len(txn) {
-        text.remove_range(txn, index, count);
-    } else {
-        ArrayRef::from(BranchPtr::from(AsRef::<Branch>::as_ref(text))).remove_range(txn, index, count);
-    }
+    let shown = utf16_len(&read_text(text, txn));
+    text.remove_range(txn, index, count.min(shown.saturating_sub(index)));
 }
 
 /// Performs one checked operation below the state. Returns the name of the root whose visibility it may change.
