@@ -1,10 +1,17 @@
 //! The configuration: where each value comes from and what it is. A flag wins over the environment, that over
 //! the file, that over the default.
 
-use crate::{compaction::process::Worker, node::Limits};
+use crate::{
+    compaction::process::Worker,
+    log::{
+        FileLog, MemoryLog, RoomLog,
+        file::{FileOptions, OpenError},
+    },
+    node::Limits,
+};
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
-use std::{fmt, io, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 /// What is logged unless somebody wants something else. The embedded store tells of its daily work at the same level.
 pub const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
@@ -18,6 +25,9 @@ pub struct Config {
     pub store: StoreAddress,
     /// When an update counts as durable. Default `synced`.
     pub durability: Durability,
+    /// Whether the store is an older state of itself, such as a backup: see
+    /// [`FileOptions::restored`](crate::log::file::FileOptions::restored). Default false.
+    pub restored: bool,
     /// A directory of web pages to serve beside the relay. Default none.
     pub serve: Option<PathBuf>,
     /// Whether to serve strangers on an address that is not loopback. Default false: there is no auth yet, so
@@ -46,6 +56,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 4455)),
             store: StoreAddress::File("./data".into()),
             durability: Durability::Synced,
+            restored: false,
             serve: None,
             allow_anonymous: false,
             allow_origin: Vec::new(),
@@ -137,6 +148,9 @@ pub enum ConfigError {
          read and write every room. Listen on 127.0.0.1, or say --allow-anonymous if that is what you want"
     )]
     Open(SocketAddr),
+    /// Nothing that could have been restored.
+    #[error("--restored is for a store in files, and this one is in memory")]
+    Restored,
     /// A directory that is not there.
     #[error("--serve {0}: no such directory")]
     Serve(PathBuf),
@@ -176,6 +190,11 @@ pub struct Flags {
     /// Acknowledge an edit when it is synced to the disk, or as soon as the system has it [default: synced]
     #[arg(long, env = "HITHER_DURABILITY", value_name = "WHEN")]
     pub durability: Option<Durability>,
+    /// Say once, at the first start on a backup or on a disk that was rolled back: every room starts anew for its
+    /// clients, who bring back what it lacks (a copied directory is recognised without it)
+    // Neither in the environment nor in the file, where it would stay.
+    #[arg(long)]
+    pub restored: bool,
     /// Serve the web pages in this directory
     #[arg(long, env = "HITHER_SERVE", value_name = "DIR")]
     pub serve: Option<PathBuf>,
@@ -252,6 +271,7 @@ impl Flags {
             listen: self.listen.or(file.listen).unwrap_or(default.listen),
             store: self.store.or(file_store).unwrap_or(default.store),
             durability: self.durability.or(file.durability).unwrap_or(default.durability),
+            restored: self.restored,
             serve: self.serve.or(file.serve),
             allow_anonymous: self.allow_anonymous.or(file.allow_anonymous).unwrap_or(false),
             allow_origin: self.allow_origin.or(file.allow_origin).unwrap_or_default(),
@@ -268,10 +288,25 @@ impl Flags {
 }
 
 impl Config {
+    /// Opens the store. Blocks.
+    pub fn open_log(&self) -> Result<Arc<dyn RoomLog>, OpenError> {
+        Ok(match &self.store {
+            StoreAddress::Memory => Arc::new(MemoryLog::new()),
+            StoreAddress::File(dir) => {
+                let relaxed = self.durability == Durability::Relaxed;
+                let options = FileOptions { relaxed, restored: self.restored, ..FileOptions::default() };
+                Arc::new(FileLog::open(dir, &options)?)
+            }
+        })
+    }
+
     /// Whether a relay may start with it.
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.listen.ip().to_canonical().is_loopback() && !self.allow_anonymous {
             return Err(ConfigError::Open(self.listen));
+        }
+        if self.restored && self.store == StoreAddress::Memory {
+            return Err(ConfigError::Restored);
         }
         match &self.serve {
             Some(dir) if !dir.is_dir() => Err(ConfigError::Serve(dir.clone())),
@@ -290,6 +325,9 @@ impl fmt::Display for Config {
             Durability::Relaxed => "relaxed (acknowledged edits can be lost in a power cut)",
         };
         writeln!(f, "durability = {durability}")?;
+        if self.restored {
+            writeln!(f, "restored = true (say it once: clients read every room afresh)")?;
+        }
         match &self.serve {
             Some(dir) => writeln!(f, "serve = {}", dir.display())?,
             None => writeln!(f, "serve = (nothing)")?,
@@ -344,8 +382,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_store_in_files_can_have_been_restored() {
+        assert!(flags(&["--restored"]).over(File::default()).unwrap().restored);
+        let refused = flags(&["--restored", "--store", "memory"]).over(File::default());
+        assert!(matches!(refused, Err(ConfigError::Restored)));
+    }
+
+    #[test]
     fn a_file_with_an_unknown_name_is_refused() {
         assert!(toml::from_str::<File>("lisen = '127.0.0.1:1'").is_err());
+        assert!(toml::from_str::<File>("restored = true").is_err(), "it would be said at every start");
     }
 
     #[test]

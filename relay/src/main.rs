@@ -4,10 +4,9 @@ use clap::Parser;
 use hither_relay::{
     compaction::process::{self, Worker},
     config::{Config, Durability, Flags, LOG_FILTER, LogFormat, StoreAddress},
-    log::{FileLog, MemoryLog, RoomLog, file::FileOptions},
     server,
 };
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -44,19 +43,14 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     // Before the store is opened: damage in the embedded store's own files can make it ask for more memory than there is,
     // which ends the process with no word of where it was.
     eprintln!("hither-relay {}\n{config}", env!("CARGO_PKG_VERSION"));
-    let log: Arc<dyn RoomLog> = match &config.store {
-        StoreAddress::Memory => Arc::new(MemoryLog::new()),
-        StoreAddress::File(dir) => {
-            let relaxed = config.durability == Durability::Relaxed;
-            Arc::new(FileLog::open(dir, &FileOptions { relaxed, ..FileOptions::default() })?)
-        }
-    };
+    let log = config.open_log()?;
     let listener = server::listen(config.listen)?;
     if let (StoreAddress::File(_), Durability::Relaxed) = (&config.store, config.durability) {
         // Not a log line: no filter hides it.
         eprintln!(
             "WARNING: durability is relaxed. Edits are acknowledged before they are synced to the disk: a power cut \
-                   or a crash of the system loses the last of them, although their authors were told that they are saved."
+             or a crash of the system loses the last of them, although their authors were told that they are saved. \
+             After every end that is not clean, clients read all rooms afresh and bring back what they have."
         );
     }
     // The one line on standard output: scripts wait for it and read the port.

@@ -165,7 +165,7 @@ impl Disk {
         synced.iter().for_each(|(_, renaming)| renaming.apply(&mut self.durable_names));
     }
 
-    /// Writes into `dir` what a machine finds whose power went now.
+    /// Turns `dir` into what a machine finds whose power went now. Directories that are still there stay the same ones.
     pub fn after_power_loss(&self, luck: Luck, dir: &Path) {
         let (mut names, mut rng) = (self.durable_names.clone(), None);
         if let Luck::Some(mut dice) = luck {
@@ -173,6 +173,7 @@ impl Disk {
             self.renames[..kept].iter().for_each(|(_, renaming)| renaming.apply(&mut names));
             rng = Some(dice);
         }
+        self.clear(dir, "", &names);
         for (name, node) in &names {
             let path = dir.join(name);
             // Whatever lies in a directory that is not there is not there.
@@ -180,6 +181,7 @@ impl Disk {
                 continue;
             }
             match (&self.nodes[*node], &mut rng) {
+                (Node::Directory, _) if path.is_dir() => {}
                 (Node::Directory, _) => fs::create_dir(path).unwrap(),
                 (Node::File { durable, .. }, None) => durable.save(&path),
                 (Node::File { durable, changes }, Some(dice)) => {
@@ -187,6 +189,21 @@ impl Disk {
                     changes.iter().for_each(|(_, change)| content.apply_part(change, dice));
                     content.save(&path);
                 }
+            }
+        }
+    }
+
+    /// Removes all files, and the directories that have no such name.
+    fn clear(&self, dir: &Path, name: &str, names: &BTreeMap<String, usize>) {
+        for found in fs::read_dir(dir).unwrap() {
+            let found = found.unwrap();
+            let name = join(name, found.file_name().to_str().unwrap());
+            if !found.file_type().unwrap().is_dir() {
+                fs::remove_file(found.path()).unwrap();
+            } else if names.get(&name).is_some_and(|node| matches!(self.nodes[*node], Node::Directory)) {
+                self.clear(&found.path(), &name, names);
+            } else {
+                fs::remove_dir_all(found.path()).unwrap();
             }
         }
     }
@@ -360,5 +377,15 @@ mod tests {
         fs::write(from.path().join(file()), &bytes).unwrap();
         Disk::of(from.path()).after_power_loss(Luck::None, to.path());
         assert_eq!(fs::read(to.path().join(file())).unwrap(), bytes);
+    }
+
+    #[test]
+    fn what_is_not_on_the_disk_is_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("d")).unwrap();
+        fs::write(dir.path().join("d/other"), "").unwrap();
+        fs::create_dir_all(dir.path().join("d/deep/deeper")).unwrap();
+        disk(&[]).after_power_loss(Luck::None, dir.path());
+        assert_eq!(fs::read_dir(dir.path().join("d")).unwrap().count(), 0);
     }
 }

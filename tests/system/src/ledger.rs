@@ -159,7 +159,7 @@ impl Known {
     }
 
     async fn check_room(&self, log: &FileLog, number: u64, most: u64) -> Result<(), String> {
-        let (room, epoch) = (room(number), epoch(number));
+        let room = room(number);
         let acknowledged = self.heads.get(&number).copied().unwrap_or(0);
         let head = log.head(&room).await.map_err(|error| chain(&error))?;
         let Some(head) = head else {
@@ -169,6 +169,8 @@ impl Known {
                 Err(format!("gone, {acknowledged} acknowledged"))
             };
         };
+        // A copy of a directory has new epochs.
+        let epoch = head.epoch;
         if head.head < acknowledged || head.head > most {
             return Err(format!("head {}, {acknowledged} acknowledged", head.head));
         }

@@ -16,6 +16,8 @@ use tokio::process::{Child, Command};
 pub struct Launch {
     binary: PathBuf,
     dir: PathBuf,
+    /// The relay's flags besides address and store.
+    flags: Vec<String>,
     /// The recorder and its flags; none: the relay runs alone.
     under: Vec<String>,
 }
@@ -24,7 +26,13 @@ impl Launch {
     /// On a data directory. `binary` is what cargo built for the test: `env!("CARGO_BIN_EXE_system-relay")`.
     pub fn of(binary: &str, dir: &Path) -> Launch {
         let binary = std::env::var_os("HITHER_RELAY").map_or_else(|| binary.into(), PathBuf::from);
-        Launch { binary, dir: dir.to_owned(), under: Vec::new() }
+        Launch { binary, dir: dir.to_owned(), flags: Vec::new(), under: Vec::new() }
+    }
+
+    /// With further flags.
+    pub fn with(mut self, flags: &[&str]) -> Launch {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
     }
 
     /// Under the recorder (`env!("CARGO_BIN_EXE_system-recorder")`), which writes down what happens below `root`.
@@ -56,6 +64,7 @@ impl Launch {
         let mut child = self
             .command()
             .args(["--listen", &listen.to_string(), "--store", &format!("file:{}", self.dir.display())])
+            .args(&self.flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

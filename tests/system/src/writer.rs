@@ -63,6 +63,11 @@ impl Writer {
         Writer { client, room, name: name.to_owned(), acknowledged, on_the_way, work: Some(work) }
     }
 
+    /// How the writer's lines begin.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What has been acknowledged so far.
     pub fn promises(&self) -> BTreeSet<String> {
         self.acknowledged.lock().unwrap().clone()

@@ -5,7 +5,8 @@
 //! something else: those were acknowledged. The store (fjall 3.1) refuses some torn tails that it should
 //! drop, and drops everything behind some damage in the middle without a word; telling the two apart
 //! is possible here because the writer syncs each batch before it starts the next. A relaxed writer does not: then a power
-//! cut may tear any of the batches since the last sync, and everything from the first torn one on is cut off.
+//! cut may tear any of the batches since the last sync, and everything from the first torn one on is cut off; all rooms
+//! get new epochs after it (`renewal`).
 //!
 //! ```text
 //! batch = 1 count:u32 seqno:u64  item*  3 xxh3(items):u64 "FJL\x03"        little-endian
@@ -44,8 +45,8 @@ pub enum JournalDamage {
     Io(#[from] io::Error),
     /// A batch is damaged and intact ones follow it.
     #[error(
-        "{} is damaged at byte {at}, and intact data follows: restore the directory from a backup, or \
-         move it away and let the clients bring back what they hold",
+        "{} is damaged at byte {at}, and intact data follows: restore the directory from a backup and start once with \
+         --restored, or move it away and let the clients bring back what they hold",
         file.display()
     )]
     InTheMiddle {
@@ -57,22 +58,29 @@ pub enum JournalDamage {
 }
 
 /// Cuts a torn last batch off, and refuses damage anywhere else; `relaxed` cuts at the first damage of the last journal.
-pub(super) fn check(store: &Path, relaxed: bool) -> Result<(), JournalDamage> {
+/// Whether intact batches went with it.
+pub(super) fn check(store: &Path, relaxed: bool) -> Result<bool, JournalDamage> {
     match fs::read(store.join(VERSION_FILE)) {
         Ok(version) if version == MAGIC => {}
-        Ok(_) => return Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(_) => return Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(e.into()),
     }
     let journals = journals(store)?;
     let last = journals.len().saturating_sub(1);
+    let mut has_cut = false;
     for (index, path) in journals.into_iter().enumerate() {
+        if relaxed {
+            // From here on it counts as synced.
+            File::open(&path)?.sync_all()?;
+        }
         let Some(Damage { at, is_whole }) = first_damage(&path)? else { continue };
         // A journal is synced before the next one is begun: only the last can have a torn tail.
         let is_followed = index < last || is_whole || holds_a_batch_after(&path, at)?;
         if is_followed && !(relaxed && index == last) {
             return Err(JournalDamage::InTheMiddle { file: path, at });
         }
+        has_cut |= is_followed;
         if is_followed {
             tracing::warn!(journal = %path.display(), at, "cut off what a relaxed store had not synced when the power went");
         } else {
@@ -82,7 +90,7 @@ pub(super) fn check(store: &Path, relaxed: bool) -> Result<(), JournalDamage> {
         file.set_len(at)?;
         file.sync_all()?;
     }
-    Ok(())
+    Ok(has_cut)
 }
 
 /// Whether a store without a version has ever been written to: a journal with more than zeros, or a table.

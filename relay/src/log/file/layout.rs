@@ -3,13 +3,14 @@
 //! ```text
 //!   meta     "format"            → u32        refused when newer than this build
 //!            "next"              → u64        the next id; a log and a snapshot each take one
+//!            "home"              → inode birth  which directory this is (renewal.rs); empty: not sure
 //!            'S' kind id …       → nothing    a chore: what is no longer referenced and still lies there
 //!   rooms    name                → record     alive(epoch, id, floor, snapshot) | dead(epoch)
 //!   entries  id seq              → update
 //!   chunks   snapshot-id index   → part of a snapshot
 //! ```
 //!
-//! The record is written when a log is created, compacted or deleted, never by an append: the head is
+//! The record is written when a log is created, compacted, deleted or gets a new epoch, never by an append: the head is
 //! the last key of the log's range. A new life of a room has a new id, so nothing that an old life left
 //! behind can show up in it. Numbers in keys are big-endian, so that byte order is their order.
 
@@ -21,6 +22,7 @@ use crate::log::LogError;
 pub(super) const FORMAT: u32 = 1;
 pub(super) const FORMAT_KEY: &[u8] = b"format";
 pub(super) const NEXT_ID_KEY: &[u8] = b"next";
+pub(super) const HOME_KEY: &[u8] = b"home";
 
 /// A snapshot is cut into parts of this size, each a commit of its own: a commit that syncs many megabytes
 /// would make every room's append wait for it.

@@ -8,8 +8,13 @@ pub use super::journal::JournalDamage;
 #[derive(Debug, Clone)]
 pub struct FileOptions {
     /// Whether an append resolves before it is synced to the disk. Default `false`: synced. With `true` it
-    /// survives the end of the process but not a power cut; many more appends a second on a slow disk.
+    /// survives the end of the process but not a power cut; many more appends a second on a slow disk. After an
+    /// end that was not clean every room starts a new epoch, so that clients bring back what is gone.
     pub relaxed: bool,
+    /// Whether the directory is an older state of itself, such as a backup: then every room starts a new epoch.
+    /// Default `false`. A copy is recognised without it; what was rolled back below the file system, or copied over
+    /// the files that were there, is not.
+    pub restored: bool,
     /// Memory for blocks read from the disk, in bytes. Default 32 MiB: the recent pages of a few thousand
     /// rooms. More saves reads when many rooms wake up again and again.
     pub cache_bytes: u64,
@@ -20,7 +25,7 @@ pub struct FileOptions {
 
 impl Default for FileOptions {
     fn default() -> Self {
-        FileOptions { relaxed: false, cache_bytes: 32 << 20, memtable_bytes: 16 << 20 }
+        FileOptions { relaxed: false, restored: false, cache_bytes: 32 << 20, memtable_bytes: 16 << 20 }
     }
 }
 
@@ -72,8 +77,8 @@ pub enum OpenError {
     },
     /// The embedded store gave up over what it found.
     #[error(
-        "the data directory {} is damaged ({what}): restore it from a backup, or move it away and let the clients \
-         bring back what they hold",
+        "the data directory {} is damaged ({what}): restore it from a backup and start once with --restored, or move \
+         it away and let the clients bring back what they hold",
         dir.display()
     )]
     Unreadable {

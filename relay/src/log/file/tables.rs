@@ -14,7 +14,8 @@ use std::{
 
 use bytes::Bytes;
 use fjall::{
-    CompressionType, Database, Guard, Iter, Keyspace, KeyspaceCreateOptions, Readable, Snapshot as View,
+    CompressionType, Database, Guard, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
+    Snapshot as View,
 };
 use hither_protocol::ids::{Epoch, RoomName};
 
@@ -25,6 +26,7 @@ use super::{
         number,
     },
     options::{FileOptions, OpenError},
+    renewal::{self, Found, Unsynced},
 };
 use crate::{
     log::{Head, LogError, Page, Snapshot},
@@ -42,6 +44,8 @@ pub(super) struct Tables {
     pub(super) rooms: Keyspace,
     pub(super) entries: Keyspace,
     pub(super) chunks: Keyspace,
+    /// Set while this store is open, if it is a relaxed one.
+    unsynced: Option<Unsynced>,
     /// Held as long as the store is open. It is the last field, so that it is let go last.
     _lock: File,
 }
@@ -52,14 +56,39 @@ impl Tables {
         create_durably(dir).map_err(io)?;
         let lock = lock(dir)?;
         let store = dir.join("log");
+        let unsynced = Unsynced::of(dir);
+        let was_unsynced = unsynced.is_set().map_err(io)?;
+        if options.relaxed {
+            unsynced.set().map_err(io)?;
+        }
         begin_again(&store).map_err(io)?;
         create_durably(&store).map_err(io)?;
-        journal::check(&store, options.relaxed)
+        let has_cut = journal::check(&store, options.relaxed || was_unsynced)
             .map_err(|damage| OpenError::Damaged { dir: dir.to_owned(), damage })?;
+        let found = Found { was_unsynced, has_cut };
         // The embedded store asserts what it expects of its files.
-        catch_unwind(AssertUnwindSafe(|| Tables::in_store(dir, &store, lock, options))).unwrap_or_else(
-            |panic| Err(OpenError::Unreadable { dir: dir.to_owned(), what: panicked::message(&*panic) }),
-        )
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let tables = Tables::in_store(dir, &store, lock, options)?;
+            renewal::renew_if_in_doubt(&tables, &store, found, options)
+                .map_err(|cause| OpenError::Record { dir: dir.to_owned(), cause })?;
+            Ok(tables)
+        }));
+        let mut tables = opened.unwrap_or_else(|panic| {
+            Err(OpenError::Unreadable { dir: dir.to_owned(), what: panicked::message(&*panic) })
+        })?;
+        if options.relaxed {
+            tables.unsynced = Some(unsynced);
+        } else if was_unsynced {
+            unsynced.clear().map_err(io)?;
+        }
+        Ok(tables)
+    }
+
+    /// After the last change: what a relaxed store has acknowledged becomes as durable as any other.
+    pub(super) fn end_well(&self) -> Result<(), LogError> {
+        let Some(unsynced) = &self.unsynced else { return Ok(()) };
+        self.db.persist(PersistMode::SyncAll).map_err(failed)?;
+        unsynced.clear().map_err(LogError::unavailable)
     }
 
     fn in_store(dir: &Path, store: &Path, lock: File, options: &FileOptions) -> Result<Tables, OpenError> {
@@ -82,6 +111,7 @@ impl Tables {
             entries: table("entries", options.memtable_bytes)?,
             chunks: table("chunks", options.memtable_bytes)?,
             db,
+            unsynced: None,
             _lock: lock,
         };
         // The embedded store syncs what is in the directories of new tables, not their names.
@@ -104,7 +134,7 @@ impl Tables {
             }
             None => {
                 self.meta.insert(FORMAT_KEY, FORMAT.to_be_bytes()).map_err(broken)?;
-                self.db.persist(fjall::PersistMode::SyncAll).map_err(broken)
+                self.db.persist(PersistMode::SyncAll).map_err(broken)
             }
         }
     }
