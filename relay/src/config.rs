@@ -1,6 +1,8 @@
 //! The configuration: where each value comes from and what it is. A flag wins over the environment, that over
 //! the file, that over the default.
 
+mod descriptors;
+
 use crate::{
     compaction::process::Worker,
     log::{
@@ -46,6 +48,8 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// Where rooms are compacted. Default: on a thread; the program `hither-relay` starts itself for it.
     pub compaction: Worker,
+    /// How many files and sockets this process may have open. Default unknown: [`Config::fit_descriptors`] finds out.
+    pub open_files: Option<u64>,
     /// Limits of memory and fairness.
     pub limits: Limits,
 }
@@ -65,6 +69,7 @@ impl Default for Config {
             retry_after: Duration::from_millis(500),
             shutdown_within: Duration::from_secs(10),
             compaction: Worker::Thread,
+            open_files: None,
             limits: Limits::default(),
         }
     }
@@ -148,6 +153,17 @@ pub enum ConfigError {
          read and write every room. Listen on 127.0.0.1, or say --allow-anonymous if that is what you want"
     )]
     Open(SocketAddr),
+    /// Not even the store could work.
+    #[error(
+        "this process may have {limit} files open, and the relay needs {needed} at least: raise the limit (ulimit -n, \
+         LimitNOFILE in a unit of systemd)"
+    )]
+    OpenFiles {
+        /// What it may have.
+        limit: u64,
+        /// What it must have.
+        needed: u64,
+    },
     /// Nothing that could have been restored.
     #[error("--restored is for a store in files, and this one is in memory")]
     Restored,
@@ -210,7 +226,7 @@ pub struct Flags {
     /// Log this, for example `warn` or `hither_relay=debug` [default: info, of the embedded store only warnings]
     #[arg(long, env = "HITHER_LOG_FILTER", value_name = "FILTER")]
     pub log_filter: Option<String>,
-    /// At most so many connections at once [default: 100000]
+    /// At most so many connections at once; fewer where this process may not open as many files [default: 100000]
     #[arg(long, env = "HITHER_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
     /// At most so many rooms in memory at once [default: 100000]
@@ -280,6 +296,7 @@ impl Flags {
             retry_after: retry_after.unwrap_or(default.retry_after),
             shutdown_within: default.shutdown_within,
             compaction: default.compaction,
+            open_files: None,
             limits,
         };
         config.check()?;
@@ -288,13 +305,30 @@ impl Flags {
 }
 
 impl Config {
+    /// Raises this process's limit of open files as far as that goes, and lets in no more connections than it leaves
+    /// room for beside the store. For a program that runs one relay; to be called before the store is opened.
+    pub fn fit_descriptors(&mut self) -> Result<(), ConfigError> {
+        let limit = descriptors::raise_limit();
+        let connections = &mut self.limits.node.connections;
+        // A request for a page opens a file besides its socket.
+        let each = if self.serve.is_some() { 2 } else { 1 };
+        *connections = descriptors::connections(limit, each).min(*connections);
+        self.open_files = Some(limit);
+        if *connections == 0 {
+            return Err(ConfigError::OpenFiles { limit, needed: descriptors::FEWEST });
+        }
+        Ok(())
+    }
+
     /// Opens the store. Blocks.
     pub fn open_log(&self) -> Result<Arc<dyn RoomLog>, OpenError> {
         Ok(match &self.store {
             StoreAddress::Memory => Arc::new(MemoryLog::new()),
             StoreAddress::File(dir) => {
                 let relaxed = self.durability == Durability::Relaxed;
-                let options = FileOptions { relaxed, restored: self.restored, ..FileOptions::default() };
+                let default = FileOptions::default();
+                let open_tables = self.open_files.map_or(default.open_tables, descriptors::tables);
+                let options = FileOptions { relaxed, restored: self.restored, open_tables, ..default };
                 Arc::new(FileLog::open(dir, &options)?)
             }
         })
@@ -338,7 +372,11 @@ impl fmt::Display for Config {
             origins => writeln!(f, "allow-origin = {}", origins.join(","))?,
         }
         let node = &self.limits.node;
-        writeln!(f, "max-connections = {}", node.connections)?;
+        write!(f, "max-connections = {}", node.connections)?;
+        match self.open_files {
+            Some(limit) => writeln!(f, " ({limit} files may be open, the store's among them)")?,
+            None => writeln!(f)?,
+        }
         writeln!(f, "max-rooms = {}", node.rooms)?;
         writeln!(f, "max-members = {}", node.members_per_room)?;
         write!(f, "retry-after-ms = {}", self.retry_after.as_millis())

@@ -17,6 +17,9 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };
+    if let Err(error) = config.fit_descriptors() {
+        return fail(&error);
+    }
     match std::env::current_exe() {
         Ok(program) => config.compaction = Worker::Process(program),
         Err(error) => return fail(&error),

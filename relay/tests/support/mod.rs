@@ -50,6 +50,11 @@ impl TestRelay {
         TestRelay { address, stop: Some(stop), running: Some(running) }
     }
 
+    /// One that somebody else started, such as a process.
+    pub fn at(address: SocketAddr) -> TestRelay {
+        TestRelay { address, stop: None, running: None }
+    }
+
     /// Asks it to end, as SIGTERM does.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {

@@ -21,11 +21,20 @@ pub struct FileOptions {
     /// How much is collected in memory before it is written to a table, in bytes. Default 16 MiB; up to
     /// five times that in use at worst. More means fewer, larger tables.
     pub memtable_bytes: u64,
+    /// Tables that are kept open. Default 256, 16 GiB of logs. More saves opening files when more rooms than that wake
+    /// up; each takes a file descriptor.
+    pub open_tables: usize,
 }
 
 impl Default for FileOptions {
     fn default() -> Self {
-        FileOptions { relaxed: false, restored: false, cache_bytes: 32 << 20, memtable_bytes: 16 << 20 }
+        FileOptions {
+            relaxed: false,
+            restored: false,
+            cache_bytes: 32 << 20,
+            memtable_bytes: 16 << 20,
+            open_tables: 256,
+        }
     }
 }
 

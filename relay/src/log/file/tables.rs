@@ -95,6 +95,7 @@ impl Tables {
         let broken = |cause: fjall::Error| OpenError::Store { dir: dir.to_owned(), cause };
         let db = Database::builder(store)
             .cache_size(options.cache_bytes)
+            .max_cached_files(Some(options.open_tables))
             // Replayed at the next start, at most this and one journal of 64 MB more: a fraction of a second.
             .max_journaling_size(64 << 20)
             // Updates are small and dense already; tables on disk are compressed anyway.

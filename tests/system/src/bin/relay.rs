@@ -8,7 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = Flags::parse().resolve()?;
+    let mut config = Flags::parse().resolve()?;
+    config.fit_descriptors()?;
     let log = config.open_log()?;
     let listener = server::listen(config.listen)?;
     println!("listening on http://{}", listener.local_addr()?);
