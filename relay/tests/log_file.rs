@@ -126,13 +126,15 @@ async fn a_failed_commit_fails_everybody_in_it_and_closes_the_store_for_writing(
 #[tokio::test]
 async fn a_large_snapshot_does_not_hold_up_the_appends_of_others() {
     let dir = tempfile::tempdir().unwrap();
+    // More than all that may wait for the writer.
+    const LARGE: usize = 100 << 20;
     let log = Arc::new(open(dir.path()));
     let (big, small) = (room("big"), room("small"));
     log.append(&big, EPOCH, update("x")).await.unwrap();
     let put = {
         let (log, big) = (log.clone(), big.clone());
         tokio::spawn(async move {
-            let snapshot = Snapshot { seq: 1, update: Bytes::from(vec![1; 40 << 20]) };
+            let snapshot = Snapshot { seq: 1, update: Bytes::from(vec![1; LARGE]) };
             log.put_snapshot(&big, EPOCH, 0, snapshot, 1).await.unwrap();
         })
     };
@@ -142,10 +144,10 @@ async fn a_large_snapshot_does_not_hold_up_the_appends_of_others() {
         assert_eq!(log.append(&small, EPOCH, update("y")).await.unwrap(), appended);
     }
     put.await.unwrap();
-    // 160 parts, each with its own commit; an append rides along with most of them, on a busy machine with some. Held up
+    // 400 parts, each with its own commit; an append rides along with most of them, on a busy machine with some. Held up
     // by the snapshot it would be one or two.
     assert!(appended > 8, "only {appended} appends got through");
-    assert_eq!(log.snapshot(&big, EPOCH).await.unwrap().unwrap().update.len(), 40 << 20);
+    assert_eq!(log.snapshot(&big, EPOCH).await.unwrap().unwrap().update.len(), LARGE);
 }
 
 #[tokio::test]

@@ -61,6 +61,9 @@ pub use options::{FileOptions, JournalDamage, OpenError};
 /// What may wait for the writer. 64 MiB are a few hundred milliseconds of a slow disk's work; the rest
 /// waits at the sockets, where it belongs.
 const QUEUE_BYTES: usize = 64 << 20;
+/// The most that a snapshot takes of it. It is on its way until its last part is stored, which takes seconds: whatever its
+/// size, three quarters are left to those who append. There is one compaction at a time.
+const SNAPSHOT_WEIGHT: usize = QUEUE_BYTES / 4;
 /// What a request weighs besides its updates.
 const REQUEST_BYTES: usize = 256;
 /// What an entry weighs besides its bytes: a one-byte update is not free.
@@ -180,7 +183,7 @@ impl RoomLog for FileLog {
         floor: u64,
     ) -> LogFuture<'a, ()> {
         Box::pin(async move {
-            let bytes = snapshot.update.len();
+            let bytes = snapshot.update.len().min(SNAPSHOT_WEIGHT);
             let room = room.clone();
             let put = |reply| PutSnapshot { room, epoch, replaces, snapshot, floor, reply };
             self.change(bytes, |reply| Change::Snapshot(put(reply))).await
