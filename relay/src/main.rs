@@ -4,10 +4,15 @@ use clap::Parser;
 use hither_relay::{
     compaction::process::{self, Worker},
     config::{Config, Durability, Flags, LOG_FILTER, LogFormat, StoreAddress},
+    log::RoomLog,
     server,
 };
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
+
+/// How long threads that still work at the end are waited for. A compaction takes up to a minute, is not needed, and its
+/// process ends with this one; a read of the log is over sooner.
+const THREADS_WITHIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == process::ARGUMENT) {
@@ -36,17 +41,24 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(run(config)) {
+    // Before the store is opened: damage in the embedded store's own files can make it ask for more memory than there is,
+    // which ends the process with no word of where it was.
+    eprintln!("hither-relay {}\n{config}", env!("CARGO_PKG_VERSION"));
+    let log = match config.open_log() {
+        Ok(log) => log,
+        Err(error) => return fail(&error),
+    };
+    let ended = runtime.block_on(run(config, log.clone()));
+    runtime.shutdown_timeout(THREADS_WITHIN);
+    // Nobody else has it any more: it ends as a store should.
+    drop(log);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&*error),
     }
 }
 
-async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
-    // Before the store is opened: damage in the embedded store's own files can make it ask for more memory than there is,
-    // which ends the process with no word of where it was.
-    eprintln!("hither-relay {}\n{config}", env!("CARGO_PKG_VERSION"));
-    let log = config.open_log()?;
+async fn run(config: Config, log: Arc<dyn RoomLog>) -> Result<(), Box<dyn std::error::Error>> {
     let listener = server::listen(config.listen)?;
     if let (StoreAddress::File(_), Durability::Relaxed) = (&config.store, config.durability) {
         // Not a log line: no filter hides it.

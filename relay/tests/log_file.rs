@@ -151,6 +151,29 @@ async fn a_large_snapshot_does_not_hold_up_the_appends_of_others() {
 }
 
 #[tokio::test]
+async fn a_large_snapshot_on_its_way_does_not_hold_up_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, big) = (Arc::new(open(dir.path())), room("big"));
+    log.append(&big, EPOCH, update("x")).await.unwrap();
+    let put = {
+        let (log, big) = (log.clone(), big.clone());
+        tokio::spawn(async move {
+            let snapshot = Snapshot { seq: 1, update: Bytes::from(vec![1; 200 << 20]) };
+            log.put_snapshot(&big, EPOCH, 0, snapshot, 1).await
+        })
+    };
+    for _ in 0..8 {
+        log.append(&big, EPOCH, update("y")).await.unwrap();
+    }
+    put.abort();
+    assert!(put.await.unwrap_err().is_cancelled(), "it takes longer than that");
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(log.snapshot(&big, EPOCH).await.unwrap(), None);
+    assert_eq!(log.head(&big).await.unwrap().unwrap().head, 9);
+}
+
+#[tokio::test]
 async fn what_nothing_refers_to_is_removed_from_the_disk() {
     let dir = tempfile::tempdir().unwrap();
     let (kept, deleted) = (room("kept"), room("deleted"));

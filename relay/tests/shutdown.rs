@@ -63,6 +63,60 @@ fn sigterm_ends_the_process_with_0() {
     assert_eq!(ends_within(&mut relay, SOON), 0);
 }
 
+/// What takes the CRDT long: everybody begins the same text at once, and each has to find its place among all others.
+#[cfg(target_os = "linux")]
+const AUTHORS: u64 = 60_000;
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn sigterm_during_a_compaction_ends_the_process_and_the_one_that_compacts() {
+    use bytes::Bytes;
+    use hither_protocol::ids::{Epoch, RoomName};
+    use hither_relay::log::{FileLog, RoomLog, file::FileOptions};
+
+    let dir = tempfile::tempdir().unwrap();
+    let log = FileLog::open(dir.path(), &FileOptions::default()).unwrap();
+    let crowd: Vec<Bytes> = (1..=AUTHORS).map(|author| types(author, 0, "x")).collect();
+    log.append(&RoomName::new("r").unwrap(), Epoch([1; 16]), crowd).await.unwrap();
+    drop(log);
+    let store = format!("file:{}", dir.path().display());
+    let mut relay = start(&["--listen", "127.0.0.1:0", "--store", &store]);
+    let mut line = String::new();
+    BufReader::new(relay.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on http://").unwrap().parse().unwrap();
+    let mut alice = TestRelay::at(address).member("r").await;
+    let n = alice.pushes(types(AUTHORS + 1, 0, "x")).await;
+    alice.acked(n).await;
+
+    let children = format!("/proc/{0}/task", relay.id());
+    let worker = wait_for("a compaction", || {
+        let tasks = std::fs::read_dir(&children).unwrap();
+        let lists = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")));
+        let all: String = lists.filter_map(Result::ok).collect();
+        all.split_whitespace().next().map(str::to_owned)
+    });
+    let pid = relay.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    // Ten seconds to say goodbye, two for threads, and some for a busy machine; a compaction may take 65.
+    assert_eq!(ends_within(&mut relay, Duration::from_secs(25)), 0);
+    wait_for("the compacting process to end", || {
+        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).ok();
+        stat.is_none_or(|stat| stat.contains(") Z ")).then_some(())
+    });
+}
+
+#[cfg(target_os = "linux")]
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < SOON / 2, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn a_public_address_without_allow_anonymous_is_refused() {
     let mut relay = start(&["--listen", "0.0.0.0:0", "--store", "memory"]);

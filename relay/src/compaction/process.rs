@@ -3,15 +3,14 @@
 //! the room is marked and goes on from its raw log.
 //!
 //! ```text
-//!   relay ──stdin: varint(length) bytes …──► hither-relay compact ──stdout: the snapshot──► relay
+//!   relay ──stdin: total (length input)*──► hither-relay compact ──stdout: the snapshot──► relay
 //! ```
 //!
-//! The first input is the snapshot, empty if there is none; the entries follow. An error is the exit code
-//! [`REFUSED`] and a text on standard error.
+//! Numbers are 8 bytes, little-endian; the total is that of the bytes behind it. The first input is the snapshot, empty
+//! if there is none; the entries follow. An error is the exit code [`REFUSED`] and a text on standard error. The relay
+//! keeps standard input open until it has the answer: when it closes, nobody waits any more, and the worker ends.
 
 use super::{CompactionError, CompactionLimits, compact_within};
-use bytes::Bytes;
-use hither_protocol::varint;
 use std::{
     io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -25,6 +24,9 @@ pub const ARGUMENT: &str = "compact";
 
 /// The exit code of a worker that found out why there is no snapshot.
 const REFUSED: u8 = 3;
+
+/// Bytes of a number between the two.
+const NUMBER: usize = 8;
 
 /// What a worker gets on top of its own limit before it ends itself, stuck inside the CRDT.
 const GRACE: Duration = Duration::from_secs(5);
@@ -67,7 +69,10 @@ fn compact_in<'a>(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let written = child.stdin.take().map_or(Ok(()), |stdin| write_inputs(BufWriter::new(stdin), inputs));
+    let inputs: Vec<&[u8]> = inputs.collect();
+    // Closed when this function ends.
+    let stdin = child.stdin.take();
+    let written = stdin.as_ref().map_or(Ok(()), |stdin| write_inputs(BufWriter::new(stdin), &inputs));
     let output = child.wait_with_output()?;
     Ok(match output.status.code() {
         Some(0) => {
@@ -80,18 +85,17 @@ fn compact_in<'a>(
     })
 }
 
-fn write_inputs<'a>(mut out: impl Write, inputs: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
-    let mut head = Vec::new();
+fn write_inputs(mut out: impl Write, inputs: &[&[u8]]) -> io::Result<()> {
+    let total: usize = inputs.iter().map(|input| NUMBER + input.len()).sum();
+    out.write_all(&(total as u64).to_le_bytes())?;
     for input in inputs {
-        head.clear();
-        varint::write(&mut head, input.len() as u64);
-        out.write_all(&head)?;
+        out.write_all(&(input.len() as u64).to_le_bytes())?;
         out.write_all(input)?;
     }
     out.flush()
 }
 
-/// The worker's whole life: reads standard input to its end, compacts, writes standard output.
+/// The worker's whole life: reads its inputs, compacts, writes standard output.
 pub fn serve() -> ExitCode {
     let limits = CompactionLimits::default();
     thread::spawn(move || {
@@ -109,18 +113,28 @@ pub fn serve() -> ExitCode {
 }
 
 fn work(limits: &CompactionLimits) -> Result<(), Box<dyn std::error::Error>> {
+    let mut total = [0; NUMBER];
+    io::stdin().read_exact(&mut total)?;
+    let total = u64::from_le_bytes(total);
     let mut bytes = Vec::new();
-    io::stdin().lock().read_to_end(&mut bytes)?;
-    let mut left = Bytes::from(bytes);
-    let mut inputs = Vec::new();
-    while !left.is_empty() {
-        let length = varint::read(&mut left)?;
-        if length > left.len() as u64 {
-            return Err("the inputs end early".into());
-        }
-        inputs.push(left.split_to(length as usize));
+    io::stdin().take(total).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != total {
+        return Err("the inputs end early".into());
     }
-    let mut inputs = inputs.iter().map(|input| &input[..]);
+    thread::spawn(|| {
+        // Nothing more comes: this returns when the relay has closed its end, or is gone.
+        let _ = io::stdin().read(&mut [0]);
+        std::process::exit(i32::from(REFUSED));
+    });
+    let mut left = &bytes[..];
+    let mut inputs = Vec::new();
+    while let Some((length, rest)) = left.split_first_chunk() {
+        let length = usize::try_from(u64::from_le_bytes(*length))?;
+        let (input, rest) = rest.split_at_checked(length).ok_or("an input ends early")?;
+        inputs.push(input);
+        left = rest;
+    }
+    let mut inputs = inputs.into_iter();
     let snapshot = inputs.next().filter(|snapshot| !snapshot.is_empty());
     let update = compact_within(snapshot, inputs, limits)?;
     io::stdout().lock().write_all(&update)?;

@@ -71,7 +71,8 @@ const ENTRY_BYTES: usize = 64;
 
 /// [`RoomLog`] in a directory.
 ///
-/// Needs a tokio runtime when it is used. Dropping it waits for the changes under way.
+/// Needs a tokio runtime when it is used. Dropping it waits for the appends under way; a snapshot of which parts are
+/// still to be stored is given up.
 pub struct FileLog {
     tables: Arc<Tables>,
     health: Arc<Health>,

@@ -211,9 +211,9 @@ impl Writer {
                 match self.queue.try_recv() {
                     Ok(job) => Some(job),
                     Err(TryRecvError::Empty) => None,
-                    // What is left to remove is noted in the store.
-                    Err(TryRecvError::Disconnected) if self.staging.is_empty() => return,
-                    Err(TryRecvError::Disconnected) => None,
+                    // What is left to remove is noted in the store, and so are parts of a snapshot that nobody
+                    // waits for any more: to store all of it would hold up the end of the process.
+                    Err(TryRecvError::Disconnected) => return,
                 }
             };
             if first.is_some()
