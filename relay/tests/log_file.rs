@@ -1,7 +1,7 @@
 //! The file store: the contract, then what only a disk can do.
 #![allow(clippy::unwrap_used)]
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hither_protocol::ids::{Epoch, RoomName};
@@ -121,6 +121,31 @@ async fn a_failed_commit_fails_everybody_in_it_and_closes_the_store_for_writing(
     log.health().unwrap();
     assert_eq!(log.append(&a, EPOCH, update("next")).await.unwrap(), 2);
     assert_eq!(log.rooms(None, 99).await.unwrap(), [a]);
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_a_store_that_has_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = room("a");
+    {
+        let log = open(dir.path());
+        log.append(&a, EPOCH, update("kept")).await.unwrap();
+        log.panic_in_next_commit();
+        assert!(matches!(log.append(&a, EPOCH, update("lost")).await, Err(LogError::Unavailable(_))));
+        let failed = tokio::time::timeout(Duration::from_secs(60), async {
+            loop {
+                match log.health() {
+                    Ok(()) => tokio::time::sleep(Duration::from_millis(1)).await,
+                    Err(failed) => return failed,
+                }
+            }
+        });
+        let failed = failed.await.expect("whoever asks is told").to_string();
+        assert!(failed.contains("as a test asked"), "{failed}");
+        assert!(log.append(&a, EPOCH, update("later")).await.is_err());
+        assert_eq!(log.head(&a).await.unwrap().unwrap().head, 1);
+    }
+    assert_eq!(open(dir.path()).append(&a, EPOCH, update("next")).await.unwrap(), 2);
 }
 
 #[tokio::test]

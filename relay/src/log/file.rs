@@ -114,6 +114,12 @@ impl FileLog {
         self.health.break_next_commit();
     }
 
+    /// Lets the writer panic in the next commit.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn panic_in_next_commit(&self) {
+        self.health.panic_in_next_commit();
+    }
+
     async fn change<T>(
         &self,
         bytes: usize,
@@ -214,7 +220,7 @@ impl Drop for FileLog {
         // The writer ends when nobody can send to it any more.
         drop(self.jobs.take());
         let Some(writer) = self.writer.take() else { return };
-        // A writer that panicked has already failed everybody who waited.
+        // A writer that panicked has said so, and failed everybody who waited.
         let has_ended_well = writer.join().is_ok() && self.health.check().is_ok();
         if has_ended_well && let Err(error) = self.tables.end_well() {
             tracing::error!(%error, "what was acknowledged may not be on the disk");

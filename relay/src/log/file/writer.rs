@@ -10,6 +10,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -34,7 +35,10 @@ use super::{
     recent::{RECENT_ROOMS, RecentRooms, State},
     tables::{Tables, failed},
 };
-use crate::log::{LogError, Snapshot};
+use crate::{
+    log::{LogError, Snapshot},
+    panicked,
+};
 
 /// A commit takes no further change when it holds this much. 4 MiB sync in a few milliseconds; more would
 /// only make everybody in it wait longer.
@@ -77,6 +81,8 @@ pub(super) struct Job {
 pub(super) struct Health {
     failure: OnceLock<LogError>,
     break_next: AtomicBool,
+    #[cfg(any(test, feature = "testing"))]
+    panic_next: AtomicBool,
 }
 
 impl Health {
@@ -84,9 +90,19 @@ impl Health {
         self.failure.get().cloned().map_or(Ok(()), Err)
     }
 
+    /// The first failure is what counts.
+    fn fail(&self, failure: LogError) -> LogError {
+        self.failure.get_or_init(|| failure).clone()
+    }
+
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn break_next_commit(&self) {
         self.break_next.store(true, Ordering::Relaxed);
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn panic_in_next_commit(&self) {
+        self.panic_next.store(true, Ordering::Relaxed);
     }
 }
 
@@ -198,8 +214,17 @@ impl Writer {
         })
     }
 
-    /// Works until nobody can send any more.
-    pub(super) fn run(mut self) {
+    /// Works until nobody can send any more. If it panics, nobody would write any more: the store has failed.
+    pub(super) fn run(self) {
+        let health = self.health.clone();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            let what = format!("the log's writer panicked: {}", panicked::message(&*panic));
+            tracing::error!(what, "the store takes no more changes until it is reopened");
+            health.fail(LogError::unavailable(what));
+        }
+    }
+
+    fn work(mut self) {
         loop {
             let idle = self.staging.is_empty() && self.sweeps.is_empty();
             let first = if idle {
@@ -269,6 +294,8 @@ impl Writer {
         if batch.is_empty() {
             return self.health.check();
         }
+        #[cfg(any(test, feature = "testing"))]
+        assert!(!self.health.panic_next.swap(false, Ordering::Relaxed), "as a test asked");
         let done = if self.health.break_next.swap(false, Ordering::Relaxed) {
             Err(fjall::Error::Io(io::Error::other("the disk refused (as a test asked)")))
         } else {
@@ -282,8 +309,7 @@ impl Writer {
             self.rooms = RecentRooms::default();
             self.staging.clear();
             self.sweeps.clear();
-            let failure = LogError::unavailable(cause);
-            self.health.failure.get_or_init(|| failure).clone()
+            self.health.fail(LogError::unavailable(cause))
         })
     }
 
