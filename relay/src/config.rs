@@ -2,6 +2,7 @@
 //! the file, that over the default.
 
 mod descriptors;
+mod origin;
 
 use crate::{
     compaction::process::Worker,
@@ -14,6 +15,7 @@ use crate::{
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 use std::{fmt, io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 /// What is logged unless somebody wants something else. The embedded store tells of its daily work at the same level.
 pub const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
@@ -35,7 +37,7 @@ pub struct Config {
     /// Whether to serve strangers on an address that is not loopback. Default false: there is no auth yet, so
     /// everybody who can reach the address could read and write every room.
     pub allow_anonymous: bool,
-    /// Pages of which origins may connect; empty: all. Other programs than browsers can claim any origin.
+    /// Pages of which origins may connect, as browsers write them; empty: all. Other programs than browsers can claim any origin.
     pub allow_origin: Vec<String>,
     /// How logs are written.
     pub log: LogFormat,
@@ -164,6 +166,22 @@ pub enum ConfigError {
         /// What it must have.
         needed: u64,
     },
+    /// An origin that no browser would name.
+    #[error(
+        "--allow-origin {0:?}: write scheme://host or scheme://host:port, such as https://example.org, or null"
+    )]
+    Origin(String),
+    /// A filter that says nothing.
+    #[error("--log-filter {filter:?}")]
+    LogFilter {
+        /// The filter.
+        filter: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// A limit that lets nobody in.
+    #[error("{0} 0 lets nobody in")]
+    Nobody(&'static str),
     /// Nothing that could have been restored.
     #[error("--restored is for a store in files, and this one is in memory")]
     Restored,
@@ -282,6 +300,8 @@ impl Flags {
         node.rooms = self.max_rooms.or(file.max_rooms).unwrap_or(node.rooms);
         node.members_per_room = self.max_members.or(file.max_members).unwrap_or(node.members_per_room);
         let file_store = file.store.map(|text| text.parse()).transpose()?;
+        let origins = self.allow_origin.or(file.allow_origin).unwrap_or_default();
+        let origins = origins.into_iter().map(|text| origin::parse(&text).ok_or(ConfigError::Origin(text)));
         let retry_after = self.retry_after_ms.or(file.retry_after_ms).map(Duration::from_millis);
         let config = Config {
             listen: self.listen.or(file.listen).unwrap_or(default.listen),
@@ -290,7 +310,7 @@ impl Flags {
             restored: self.restored,
             serve: self.serve.or(file.serve),
             allow_anonymous: self.allow_anonymous.or(file.allow_anonymous).unwrap_or(false),
-            allow_origin: self.allow_origin.or(file.allow_origin).unwrap_or_default(),
+            allow_origin: origins.collect::<Result<_, _>>()?,
             log: self.log.or(file.log).unwrap_or(default.log),
             log_filter: self.log_filter.or(file.log_filter).unwrap_or(default.log_filter),
             retry_after: retry_after.unwrap_or(default.retry_after),
@@ -334,10 +354,27 @@ impl Config {
         })
     }
 
+    /// What is logged.
+    pub fn tracing_filter(&self) -> Result<EnvFilter, ConfigError> {
+        EnvFilter::try_new(&self.log_filter)
+            .map_err(|source| ConfigError::LogFilter { filter: self.log_filter.clone(), source })
+    }
+
     /// Whether a relay may start with it.
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.listen.ip().to_canonical().is_loopback() && !self.allow_anonymous {
             return Err(ConfigError::Open(self.listen));
+        }
+        self.tracing_filter()?;
+        let node = &self.limits.node;
+        for (name, limit) in [
+            ("--max-connections", node.connections),
+            ("--max-rooms", node.rooms),
+            ("--max-members", node.members_per_room),
+        ] {
+            if limit == 0 {
+                return Err(ConfigError::Nobody(name));
+            }
         }
         if self.restored && self.store == StoreAddress::Memory {
             return Err(ConfigError::Restored);
@@ -354,9 +391,12 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "listen = {}", self.listen)?;
         writeln!(f, "store = {}", self.store)?;
-        let durability = match self.durability {
-            Durability::Synced => "synced",
-            Durability::Relaxed => "relaxed (acknowledged edits can be lost in a power cut)",
+        let durability = match (&self.store, self.durability) {
+            (StoreAddress::Memory, _) => "none (everything is gone with the process)",
+            (StoreAddress::File(_), Durability::Synced) => "synced",
+            (StoreAddress::File(_), Durability::Relaxed) => {
+                "relaxed (acknowledged edits can be lost in a power cut)"
+            }
         };
         writeln!(f, "durability = {durability}")?;
         if self.restored {
@@ -371,6 +411,12 @@ impl fmt::Display for Config {
             [] => writeln!(f, "allow-origin = (all)")?,
             origins => writeln!(f, "allow-origin = {}", origins.join(","))?,
         }
+        let log = match self.log {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        writeln!(f, "log = {log}")?;
+        writeln!(f, "log-filter = {}", self.log_filter)?;
         let node = &self.limits.node;
         write!(f, "max-connections = {}", node.connections)?;
         match self.open_files {
@@ -417,6 +463,43 @@ mod tests {
         for bad in ["file:", "file", "postgres://x", ""] {
             assert!(bad.parse::<StoreAddress>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_filter_that_does_not_parse_is_refused_by_name() {
+        let refused = flags(&["--log-filter", "hither_relay=loud"]).over(File::default());
+        assert!(
+            matches!(refused, Err(ConfigError::LogFilter { filter, .. }) if filter == "hither_relay=loud")
+        );
+        assert!(flags(&["--log-filter", "hither_relay=debug,warn"]).over(File::default()).is_ok());
+        assert!(Config::default().check().is_ok());
+    }
+
+    #[test]
+    fn origins_are_brought_into_the_form_of_browsers_or_refused() {
+        let config =
+            flags(&["--allow-origin", "https://a.example/, http://b.example:8080"]).over(File::default());
+        assert_eq!(config.unwrap().allow_origin, ["https://a.example", "http://b.example:8080"]);
+        let file = || toml::from_str::<File>("allow_origin = ['a.example']").unwrap();
+        assert!(matches!(flags(&[]).over(file()), Err(ConfigError::Origin(origin)) if origin == "a.example"));
+    }
+
+    #[test]
+    fn limits_that_let_nobody_in_are_refused() {
+        for limit in ["--max-connections", "--max-rooms", "--max-members"] {
+            let refused = flags(&[limit, "0"]).over(File::default());
+            assert!(matches!(refused, Err(ConfigError::Nobody(name)) if name == limit));
+            assert!(flags(&[limit, "1"]).over(File::default()).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_printed_at_start_is_what_is_in_force() {
+        let printed = |args: &[&str]| flags(args).over(File::default()).unwrap().to_string();
+        assert!(printed(&[]).contains("durability = synced\n"));
+        assert!(printed(&["--store", "memory"]).contains("durability = none "));
+        let logs = printed(&["--log", "json", "--log-filter", "warn"]);
+        assert!(logs.contains("log = json\nlog-filter = warn\n"), "{logs}");
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use clap::Parser;
 use hither_relay::{
     compaction::process::{self, Worker},
-    config::{Config, Durability, Flags, LOG_FILTER, LogFormat, StoreAddress},
+    config::{Config, Durability, Flags, LogFormat, StoreAddress},
     log::RoomLog,
     server,
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
-use tracing_subscriber::EnvFilter;
 
 /// How long threads that still work at the end are waited for. A compaction takes up to a minute, is not needed, and its
 /// process ends with this one; a read of the log is over sooner.
@@ -29,7 +28,10 @@ fn main() -> ExitCode {
         Ok(program) => config.compaction = Worker::Process(program),
         Err(error) => return fail(&error),
     }
-    let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let filter = match config.tracing_filter() {
+        Ok(filter) => filter,
+        Err(error) => return fail(&error),
+    };
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // In a file, colours are noise.
     let logs = logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
