@@ -115,6 +115,10 @@ pub trait RoomLog: Send + Sync + 'static {
         None
     }
 
+    /// Waits for the appends under way, makes everything as durable as it can be, and takes nothing more. Blocks. For the
+    /// end of a process; a store that is dropped does the same by itself.
+    fn close(&self) {}
+
     /// The failure after which this store takes nothing more until it is opened anew, if there was one. A relay
     /// ends then: whoever watches over it starts another one.
     fn health(&self) -> Result<(), LogError> {

@@ -52,8 +52,8 @@ fn main() -> ExitCode {
     };
     let ended = runtime.block_on(run(config, log.clone()));
     runtime.shutdown_timeout(THREADS_WITHIN);
-    // Nobody else has it any more: it ends as a store should.
-    drop(log);
+    // Not left to the last reference: rooms in memory hold each other, and it.
+    log.close();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&*error),

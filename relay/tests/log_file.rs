@@ -72,6 +72,17 @@ async fn a_directory_in_use_is_refused_by_name_and_free_after_a_close() {
 }
 
 #[tokio::test]
+async fn a_closed_store_takes_no_changes_and_is_closed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.append(&room("a"), EPOCH, update("x")).await.unwrap();
+    log.close();
+    assert!(matches!(log.append(&room("a"), EPOCH, update("y")).await, Err(LogError::Unavailable(_))));
+    assert_eq!(log.head(&room("a")).await.unwrap().unwrap().head, 1);
+    log.close();
+}
+
+#[tokio::test]
 async fn a_newer_format_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));

@@ -63,6 +63,39 @@ fn sigterm_ends_the_process_with_0() {
     assert_eq!(ends_within(&mut relay, SOON), 0);
 }
 
+/// After an end that is not clean all its clients would read everything afresh: a deploy must not be one.
+#[tokio::test]
+async fn a_relaxed_relay_that_is_asked_to_end_keeps_the_places_of_its_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = format!("file:{}", dir.path().display());
+    let mut epochs = Vec::new();
+    for signal in ["-TERM", "-TERM", "-KILL", "-TERM"] {
+        let mut relay = start(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--store",
+            &store,
+            "--durability",
+            "relaxed",
+            "--log-filter",
+            "off",
+        ]);
+        let mut line = String::new();
+        BufReader::new(relay.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap().parse().unwrap();
+        let mut alice = TestRelay::at(address).member("r").await;
+        epochs.push(alice.epoch);
+        let n = alice.pushes(types(epochs.len() as u64, 0, "x")).await;
+        alice.acked(n).await;
+        let pid = relay.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        tokio::task::spawn_blocking(move || relay.wait().unwrap()).await.unwrap();
+    }
+    assert_eq!(epochs[0], epochs[1]);
+    assert_eq!(epochs[1], epochs[2]);
+    assert_ne!(epochs[2], epochs[3]);
+}
+
 /// What takes the CRDT long: everybody begins the same text at once, and each has to find its place among all others.
 #[cfg(target_os = "linux")]
 const AUTHORS: u64 = 60_000;

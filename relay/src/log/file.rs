@@ -35,7 +35,7 @@ mod writer;
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{self, Sender},
     },
     thread::JoinHandle,
@@ -78,9 +78,9 @@ pub struct FileLog {
     health: Arc<Health>,
     pace: Arc<Pace>,
     room_in_queue: Arc<Semaphore>,
-    /// `None` only while dropping.
-    jobs: Option<Sender<Job>>,
-    writer: Option<JoinHandle<()>>,
+    /// `None` when it is closed.
+    jobs: Mutex<Option<Sender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl FileLog {
@@ -103,8 +103,8 @@ impl FileLog {
             health,
             pace,
             room_in_queue: Arc::new(Semaphore::new(QUEUE_BYTES)),
-            jobs: Some(jobs),
-            writer: Some(writer),
+            jobs: Mutex::new(Some(jobs)),
+            writer: Mutex::new(Some(writer)),
         })
     }
 
@@ -132,7 +132,7 @@ impl FileLog {
         let gone = || LogError::unavailable("the log's writer has ended");
         let permit = permit.map_err(|_| gone())?;
         let job = Job { change: change(reply), runtime: Handle::current(), _weight: permit };
-        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
+        lock(&self.jobs).as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -213,17 +213,26 @@ impl RoomLog for FileLog {
     fn health(&self) -> Result<(), LogError> {
         self.health.check()
     }
-}
 
-impl Drop for FileLog {
-    fn drop(&mut self) {
+    fn close(&self) {
         // The writer ends when nobody can send to it any more.
-        drop(self.jobs.take());
-        let Some(writer) = self.writer.take() else { return };
+        drop(lock(&self.jobs).take());
+        let Some(writer) = lock(&self.writer).take() else { return };
         // A writer that panicked has said so, and failed everybody who waited.
         let has_ended_well = writer.join().is_ok() && self.health.check().is_ok();
         if has_ended_well && let Err(error) = self.tables.end_well() {
             tracing::error!(%error, "what was acknowledged may not be on the disk");
         }
     }
+}
+
+impl Drop for FileLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Nothing under these locks panics half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,9 +14,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = server::listen(config.listen)?;
     println!("listening on http://{}", listener.local_addr()?);
     let mut term = signal(SignalKind::terminate())?;
-    server::run(listener, config, log, async move {
+    let ended = server::run(listener, config, log.clone(), async move {
         term.recv().await;
     })
-    .await?;
+    .await;
+    log.close();
+    ended?;
     Ok(())
 }
