@@ -70,9 +70,10 @@ async fn run(config: Config, log: Arc<dyn RoomLog>) -> Result<(), Box<dyn std::e
              After every end that is not clean, clients read all rooms afresh and bring back what they have."
         );
     }
+    // Before anybody is told: whoever waits for the line may ask it to end at once.
+    let shutdown = signals()?;
     // The one line on standard output: scripts wait for it and read the port.
     println!("listening on http://{}", listener.local_addr()?);
-    let shutdown = signals()?;
     server::run(listener, config, log, shutdown).await?;
     Ok(())
 }

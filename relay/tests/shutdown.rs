@@ -63,6 +63,18 @@ fn sigterm_ends_the_process_with_0() {
     assert_eq!(ends_within(&mut relay, SOON), 0);
 }
 
+/// As soon as the line can be read: the shell that reads it sends the signal without starting anything in between.
+#[test]
+fn sigterm_right_behind_the_first_word_is_heard() {
+    for _ in 0..20 {
+        let script = "coproc R { exec \"$0\" --listen 127.0.0.1:0 --store memory 2>/dev/null; }; pid=$R_PID; \
+                      read -r line <&\"${R[0]}\"; kill -TERM $pid; wait $pid";
+        let mut shell = Command::new("bash");
+        let mut shell = shell.args(["-c", script, env!("CARGO_BIN_EXE_hither-relay")]).spawn().unwrap();
+        assert_eq!(ends_within(&mut shell, SOON), 0);
+    }
+}
+
 /// After an end that is not clean all its clients would read everything afresh: a deploy must not be one.
 #[tokio::test]
 async fn a_relaxed_relay_that_is_asked_to_end_keeps_the_places_of_its_clients() {
