@@ -205,7 +205,7 @@ async fn a_large_snapshot_on_its_way_does_not_hold_up_the_end() {
     assert!(put.await.unwrap_err().is_cancelled(), "it takes longer than that");
     drop(log);
     let log = open(dir.path());
-    assert_eq!(log.snapshot(&big, EPOCH).await.unwrap(), None);
+    assert!(log.snapshot(&big, EPOCH).await.unwrap().is_none(), "it was given up");
     assert_eq!(log.head(&big).await.unwrap().unwrap().head, 9);
 }
 
