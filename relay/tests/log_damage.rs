@@ -196,3 +196,22 @@ fn a_disk_that_refuses_fails_the_append_and_everything_after_it() {
         assert_eq!(log.append(&room(), EPOCH, vec![Bytes::from_static(b"on")]).await.unwrap(), head + 1);
     });
 }
+
+/// Whoever starts a damaged store with `relaxed` gets what stands before the damage. What stood behind it was acknowledged.
+#[tokio::test]
+async fn a_relaxed_start_that_cuts_off_what_a_synced_store_acknowledged_begins_new_epochs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, ends) = written(dir.path()).await;
+    let mut bytes = content(&journal, *ends.last().unwrap());
+    bytes[ends[20] + 50] ^= 0xff;
+    fs::write(&journal, bytes).unwrap();
+    assert!(matches!(FileLog::open(dir.path(), &FileOptions::default()), Err(OpenError::Damaged { .. })));
+    let relaxed = FileOptions { relaxed: true, ..FileOptions::default() };
+    let log = FileLog::open(dir.path(), &relaxed).unwrap();
+    let head = log.head(&room()).await.unwrap().unwrap();
+    assert_eq!(head.head, 21);
+    assert_ne!(head.epoch, EPOCH);
+    drop(log);
+    let log = FileLog::open(dir.path(), &relaxed).unwrap();
+    assert_eq!(log.head(&room()).await.unwrap().unwrap().epoch, head.epoch, "once");
+}
