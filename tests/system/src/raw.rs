@@ -111,20 +111,22 @@ impl Raw {
         }
     }
 
-    /// Joins a room and reads until its head.
-    pub async fn join(&mut self, room: &str, cursor: Option<Cursor>) -> Log {
+    async fn joined(&mut self, room: &str, cursor: Option<Cursor>) -> Joined {
         self.say(&ClientFrame::Join { room: RoomName::new(room).unwrap(), token: Bytes::new(), cursor })
             .await;
-        let (channel, mut log) = loop {
+        loop {
             match self.hear().await.unwrap() {
-                RelayFrame::Joined(Joined { channel, epoch, head, mode, .. }) => {
-                    let log = Log { epoch, head, mode, channel, snapshot: None, entries: Vec::new() };
-                    break (channel, log);
-                }
+                RelayFrame::Joined(joined) => return joined,
                 RelayFrame::Presence { .. } => {}
                 other => panic!("{other:?} instead of Joined"),
             }
-        };
+        }
+    }
+
+    /// Joins a room and reads until its head.
+    pub async fn join(&mut self, room: &str, cursor: Option<Cursor>) -> Log {
+        let Joined { channel, epoch, head, mode, .. } = self.joined(room, cursor).await;
+        let mut log = Log { epoch, head, mode, channel, snapshot: None, entries: Vec::new() };
         let start = match (log.mode, cursor) {
             (Mode::Resumed, Some(cursor)) => cursor.seq,
             _ => Seq(0),
@@ -204,6 +206,12 @@ fn overlap(one: &IdSet, other: &IdSet) -> u64 {
     let mut both = one.clone();
     both.merge(other);
     one.len() + other.len() - both.len()
+}
+
+/// Where a room's log ends. A busy room may be compacted under whoever reads all of it.
+pub async fn head(url: &str, room: &str) -> Seq {
+    let (mut raw, _) = Raw::greeted(url).await;
+    raw.joined(room, None).await.head
 }
 
 /// Joins a room as a stranger and reads its log.
