@@ -61,6 +61,10 @@ pub struct SocketLimits {
     pub queue_bytes: usize,
     /// Queued bytes below which the next page is asked for.
     pub low_water_bytes: usize,
+    /// Members of one socket for which the log is read at once, each a page or a snapshot. Four: a socket that
+    /// joins a thousand rooms and takes nothing holds a MiB of pages, not 256; and reading is never waiting for
+    /// one answer only.
+    pub turns: usize,
     /// Bytes of queued small chunks that leave as one WebSocket message: fewer, larger messages under load,
     /// and the write buffer of a socket never grows past this plus one frame.
     pub coalesce_bytes: usize,
@@ -87,6 +91,7 @@ impl Default for SocketLimits {
         SocketLimits {
             queue_bytes: 256 * 1024,
             low_water_bytes: 64 * 1024,
+            turns: 4,
             coalesce_bytes: 16 * 1024,
             in_flight_bytes: 16 * 1024 * 1024,
             reads_per_turn: 32,

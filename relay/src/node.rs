@@ -14,7 +14,7 @@ use crate::{
     compaction::Compactor,
     limits::{NodeLimits, RoomLimits, SocketLimits},
     log::RoomLog,
-    outbox::{Closing, Outbox},
+    outbox::{Closing, Outbox, Turn},
     room::{Join, Kind, MemberId, Millis, Room, Wish},
 };
 use hither_protocol::{
@@ -79,6 +79,8 @@ struct RoomCell {
 struct CellState {
     room: Room,
     outboxes: BTreeMap<MemberId, Arc<Outbox>>,
+    /// Of those for whom the log is read.
+    turns: BTreeMap<MemberId, Turn>,
     /// The alarm that is set for this room, so that the same is not set again and again.
     alarm: Option<Millis>,
     idle_since: Option<Millis>,
@@ -95,6 +97,22 @@ impl CellState {
         if !self.room.knows(member) {
             self.outboxes.remove(&member);
         }
+    }
+
+    /// Another may have this member's turn, unless the log is being read for it.
+    fn end_turn(&mut self, member: MemberId) {
+        if !self.room.is_reading(member) {
+            self.turns.remove(&member);
+        }
+    }
+
+    /// Somebody has left.
+    fn leave(&mut self, member: MemberId) {
+        self.turns.remove(&member);
+        if let Some(outbox) = self.outboxes.get(&member) {
+            outbox.unwatch(member);
+        }
+        self.forget(member);
     }
 }
 
@@ -255,6 +273,7 @@ impl Node {
         let state = CellState {
             room,
             outboxes: BTreeMap::new(),
+            turns: BTreeMap::new(),
             alarm: None,
             idle_since: None,
             has_appender: false,
@@ -361,7 +380,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = lock(&self.0.cell.state);
         state.room.handle_leave(self.0.member);
-        state.forget(self.0.member);
+        state.leave(self.0.member);
         self.0.cell.execute(&mut state);
     }
 }
@@ -373,15 +392,24 @@ impl Seat {
         self.cell.execute(&mut state);
     }
 
-    /// The queue of its socket is short.
-    pub(crate) fn drained(&self) {
-        self.tell(|room, member, _| room.handle_drained(member));
+    pub(crate) fn member(&self) -> MemberId {
+        self.member
+    }
+
+    /// The queue of its socket is short, and this is its turn.
+    pub(crate) fn drained(&self, turn: Turn) {
+        let mut state = lock(&self.cell.state);
+        state.turns.insert(self.member, turn);
+        state.room.handle_drained(self.member);
+        self.cell.execute(&mut state);
+        state.end_turn(self.member);
     }
 }
 
 impl RoomCell {
     /// Executes what the room wishes. Sends happen under the room's lock, so that their order is the room's.
     fn execute(self: &Arc<Self>, state: &mut CellState) {
+        let mut began = Vec::new();
         while let Some(wish) = state.room.poll_wish() {
             match wish {
                 Wish::Send { member, chunk } => {
@@ -390,8 +418,13 @@ impl RoomCell {
                     }
                 }
                 Wish::Watch { member } => {
+                    // Whoever waits has been told what it had the last one for.
+                    state.turns.remove(&member);
                     let seat = Seat { cell: self.clone(), member };
-                    if state.outboxes.get(&member).is_some_and(|outbox| outbox.watch(seat)) {
+                    let Some(outbox) = state.outboxes.get(&member) else { continue };
+                    if let Some(turn) = outbox.watch(seat) {
+                        state.turns.insert(member, turn);
+                        began.push(member);
                         state.room.handle_drained(member);
                     }
                 }
@@ -403,13 +436,18 @@ impl RoomCell {
                 }
                 Wish::Close { member, code, reason } => {
                     if let Some(outbox) = state.outboxes.remove(&member) {
+                        outbox.unwatch(member);
                         outbox.close(Closing::new(code, reason));
                     }
+                    state.turns.remove(&member);
                 }
                 wish => {
                     self.node.runtime.spawn(self.clone().ask_log(wish));
                 }
             }
+        }
+        for member in began {
+            state.end_turn(member);
         }
         if state.room.wants_append() && !state.has_appender {
             state.has_appender = true;
@@ -494,5 +532,7 @@ impl RoomCell {
         let mut state = lock(&self.state);
         answer(&mut state.room);
         self.execute(&mut state);
+        let CellState { room, turns, .. } = &mut *state;
+        turns.retain(|&member, _| room.is_reading(member));
     }
 }

@@ -1,12 +1,12 @@
 //! The outbox of one socket: what rooms and the door want sent, counted in bytes. Rooms push, the socket's task
 //! takes. Pushing never waits: a queue that is too long is the room's business, which then stops pushing.
 
-use crate::node::Seat;
+use crate::{node::Seat, room::MemberId};
 use bytes::Bytes;
 use hither_protocol::close::CloseCode;
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Waker},
 };
 
@@ -32,6 +32,7 @@ pub struct Outbox {
     queue_bytes: usize,
     low_water_bytes: usize,
     in_flight_bytes: usize,
+    most_turns: usize,
     state: Mutex<State>,
 }
 
@@ -42,8 +43,10 @@ struct State {
     bytes: usize,
     /// Pushed by this socket and not settled by a room.
     in_flight: usize,
-    /// Members of this socket that wait for a short queue.
-    watchers: Vec<Seat>,
+    /// Members of this socket that wait for a turn, the first one first.
+    watchers: VecDeque<Seat>,
+    /// Turns that are taken.
+    turns: usize,
     end: End,
     waker: Option<Waker>,
     /// The relay is going away: what this socket says is not read any more.
@@ -68,6 +71,7 @@ impl Outbox {
             queue_bytes: limits.queue_bytes,
             low_water_bytes: limits.low_water_bytes,
             in_flight_bytes: limits.in_flight_bytes,
+            most_turns: limits.turns,
             state: Mutex::default(),
         }
     }
@@ -98,17 +102,38 @@ impl Outbox {
         }
     }
 
-    /// Remembers a member until the queue is short; whether it is short already.
-    pub(crate) fn watch(&self, seat: Seat) -> bool {
+    /// A turn for a member, or none yet: then the socket's task has one for it later.
+    pub(crate) fn watch(self: &Arc<Self>, seat: Seat) -> Option<Turn> {
         let mut state = self.lock();
         if matches!(state.end, End::Known) {
-            return false;
+            return None;
         }
-        if state.bytes <= self.low_water_bytes {
-            return true;
+        if state.watchers.is_empty() && self.has_turn(&state) {
+            state.turns += 1;
+            return Some(Turn(self.clone()));
         }
-        state.watchers.push(seat);
-        false
+        state.watchers.push_back(seat);
+        None
+    }
+
+    /// This member waits for nothing any more.
+    pub(crate) fn unwatch(&self, member: MemberId) {
+        self.lock().watchers.retain(|seat| seat.member() != member);
+    }
+
+    fn has_turn(&self, state: &State) -> bool {
+        state.bytes <= self.low_water_bytes && state.turns < self.most_turns
+    }
+
+    fn next_turns(self: &Arc<Self>, state: &mut State) -> Vec<(Seat, Turn)> {
+        let mut next = Vec::new();
+        while self.has_turn(state)
+            && let Some(seat) = state.watchers.pop_front()
+        {
+            state.turns += 1;
+            next.push((seat, Turn(self.clone())));
+        }
+        next
     }
 
     /// Counts bytes that this socket pushed into rooms.
@@ -137,9 +162,8 @@ impl Outbox {
         self.lock().is_deaf = true;
     }
 
-    /// Moves everything queued to `into` and remembers whom to wake when there is more. Returns the wish to
-    /// close, once, which stands behind everything that was moved.
-    pub(crate) fn take(&self, cx: &Context<'_>, into: &mut VecDeque<Bytes>) -> Option<Closing> {
+    /// Moves everything queued to `into` and remembers whom to wake when there is more.
+    pub(crate) fn take(self: &Arc<Self>, cx: &Context<'_>, into: &mut VecDeque<Bytes>) -> Taken {
         let mut state = self.lock();
         if into.is_empty() {
             std::mem::swap(&mut state.chunks, into);
@@ -149,23 +173,22 @@ impl Outbox {
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
         }
-        if !matches!(state.end, End::Asked(_)) {
-            return None;
-        }
-        match std::mem::replace(&mut state.end, End::Known) {
-            End::Asked(closing) => Some(closing),
+        let turns = self.next_turns(&mut state);
+        let closing = match state.end {
             End::Open | End::Known => None,
-        }
+            End::Asked(_) => match std::mem::replace(&mut state.end, End::Known) {
+                End::Asked(closing) => Some(closing),
+                End::Open | End::Known => None,
+            },
+        };
+        Taken { closing, turns }
     }
 
-    /// So many bytes of what was taken are with the kernel. Returns whoever waited for that.
-    pub(crate) fn written(&self, bytes: usize) -> Vec<Seat> {
+    /// So many bytes of what was taken are with the kernel. Returns whose turn it is now.
+    pub(crate) fn written(self: &Arc<Self>, bytes: usize) -> Vec<(Seat, Turn)> {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_sub(bytes);
-        if state.watchers.is_empty() || state.bytes > self.low_water_bytes {
-            return Vec::new();
-        }
-        std::mem::take(&mut state.watchers)
+        self.next_turns(&mut state)
     }
 
     /// The socket ends: nothing is queued any more.
@@ -177,6 +200,29 @@ impl Outbox {
         drop(state);
         // A seat may be the last owner of a room, whose lock another thread holds while it pushes here.
         drop(watchers);
+    }
+}
+
+/// What the socket's task finds.
+pub(crate) struct Taken {
+    /// The wish to close, once; it stands behind everything that was moved.
+    pub(crate) closing: Option<Closing>,
+    /// Whose turn it is.
+    pub(crate) turns: Vec<(Seat, Turn)>,
+}
+
+/// A member's turn to be told a part of the log: taken while that is read and queued, free for another when this is
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(Arc<Outbox>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.turns -= 1;
+        if !state.watchers.is_empty() && self.0.has_turn(&state) {
+            wake(state);
+        }
     }
 }
 

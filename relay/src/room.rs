@@ -47,7 +47,7 @@ use hither_protocol::{
     ids::{Channel, Cursor, Epoch, Peer, RoomName},
 };
 use line::Line;
-use member::{Hearing, Member, Phase, Pushing};
+use member::{Begin, Hearing, Member, Phase, Pushing};
 use presence::Presence;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -89,7 +89,8 @@ pub enum Wish {
         /// Whole bodies behind their lengths; shared between members.
         chunk: Bytes,
     },
-    /// Say [`Room::handle_drained`] when this member's queue is short (now, if it is).
+    /// Say [`Room::handle_drained`] when this member's queue is short (now, if it is) and not too much is being read
+    /// for others on its connection: [`Room::is_reading`].
     Watch {
         /// Whose queue.
         member: MemberId,
@@ -367,22 +368,36 @@ impl Room {
     pub fn handle_slow(&mut self, id: MemberId) {
         let Some(head) = self.head() else { return };
         let Some(member) = self.members.get_mut(&id) else { return };
-        if matches!(member.phase, Phase::Live) {
+        // Stock clients hear of people before they have asked for the log, and while they read it.
+        let heard = matches!(member.hearing, Hearing::All);
+        if heard {
+            member.hearing = Hearing::AllBut(BTreeMap::new());
+        }
+        match member.phase {
             // Live members were told everything up to the head.
-            member.phase = Phase::Waiting { after: head.head };
-            if matches!(member.hearing, Hearing::All) {
-                member.hearing = Hearing::AllBut(BTreeMap::new());
-            }
-            self.wishes.push_back(Wish::Watch { member: id });
+            Phase::Live => self.wait(id, Begin::After(head.head)),
+            Phase::Unasked if heard => self.wishes.push_back(Wish::Watch { member: id }),
+            Phase::Unasked
+            | Phase::Arriving { .. }
+            | Phase::ReadingSnapshot
+            | Phase::Reading { .. }
+            | Phase::Waiting { .. } => {}
         }
     }
 
     /// The queue of a watched member is short.
     pub fn handle_drained(&mut self, id: MemberId) {
-        if let Some(Phase::Waiting { after }) = self.members.get(&id).map(|member| &member.phase) {
-            let after = *after;
-            self.tell_from(id, after);
+        match self.members.get(&id).map(|member| &member.phase) {
+            Some(&Phase::Waiting { begin }) => self.go_on(id, begin),
+            Some(Phase::Unasked) => self.tell_presence(id),
+            _ => {}
         }
+    }
+
+    /// Whether the log is being read for this member.
+    pub fn is_reading(&self, id: MemberId) -> bool {
+        let phase = self.members.get(&id).map(|member| &member.phase);
+        matches!(phase, Some(Phase::ReadingSnapshot | Phase::Reading { .. }))
     }
 
     /// The members in such a phase.

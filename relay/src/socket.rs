@@ -66,7 +66,7 @@ pub(crate) enum Framing {
 /// handshake; returns how the socket ended.
 pub(crate) async fn drive(
     socket: WebSocket,
-    outbox: &Outbox,
+    outbox: &Arc<Outbox>,
     door: impl Door,
     limits: &SocketLimits,
 ) -> Ended {
@@ -119,7 +119,7 @@ pub(crate) async fn close(socket: &mut WebSocket, closing: &Closing, limits: &So
 
 struct Task<'a, D> {
     socket: WebSocket,
-    outbox: &'a Outbox,
+    outbox: &'a Arc<Outbox>,
     /// There until the socket ends.
     door: Option<D>,
     limits: &'a SocketLimits,
@@ -179,8 +179,12 @@ impl<D: Door> Task<'_, D> {
 
     /// Writes as much as the peer takes. Returns a closing whose turn has come.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<Option<Closing>, Broken> {
-        if let Some(closing) = self.outbox.take(cx, &mut self.queue) {
+        let taken = self.outbox.take(cx, &mut self.queue);
+        if let Some(closing) = taken.closing {
             self.closing = Some(closing);
+        }
+        for (seat, turn) in taken.turns {
+            seat.drained(turn);
         }
         let framing = self.door.as_ref().map_or(Framing::Together, Door::framing);
         let mut socket = Pin::new(&mut self.socket);
@@ -201,8 +205,8 @@ impl<D: Door> Task<'_, D> {
                 Poll::Pending => return Ok(None),
             }
             self.said = Instant::now();
-            for seat in self.outbox.written(std::mem::take(&mut self.fed_bytes)) {
-                seat.drained();
+            for (seat, turn) in self.outbox.written(std::mem::take(&mut self.fed_bytes)) {
+                seat.drained(turn);
             }
         }
         Ok(self.closing.take())

@@ -1,17 +1,17 @@
 //! A member: one join of one connection, and how far the room has told it the log.
 //!
 //! ```text
-//!  join ─► Arriving ──head──► ReadingSnapshot ─┐          reset, or a stock client without a cursor
-//!              │ cursor known                  ▼
-//!              ├─────────────────────────► Reading{after} ◄── drained ── Waiting{after}
-//!              │ cursor is the head            │ page: sent, more to read ──►│
-//!              ▼                               ▼ page reaches the head       │
-//!            Live ◄────────────────────────────┘ ◄── drained, at the head ───┤
-//!              └── its queue is too long ───────────────────────────────────►┘
+//!  join ─► Arriving ──head──► Waiting ── turn, at the head ─────────────────────────► Live
+//!                             ▲  ▲ │                                                  ▲ │
+//!                             │  │ ├─ turn, no cursor ──► ReadingSnapshot ─┐          │ │
+//!                             │  │ └─ turn, a cursor ───► Reading{after} ──┤          │ │
+//!                             │  └─── sent, there is more ─────────────────┴─ sent all ┘ │
+//!                             └────── its queue is too long ────────────────────────────┘
 //! ```
 //!
 //! A Live member gets every entry as it becomes durable. All others read the log in pages from where they
-//! are, one page per emptied queue, so a slow peer costs one page and no more.
+//! are. A turn comes when the queue of the member's socket is short, and only a few members of a socket have one
+//! at once: so a slow peer costs a few pages and no more, in however many rooms it is.
 
 use super::words::Kind;
 use crate::yprotocol::StateVector;
@@ -52,10 +52,19 @@ pub(crate) enum Phase {
     ReadingSnapshot,
     /// A page behind `after` is being read for it.
     Reading { after: u64 },
-    /// Told up to `after`; more when its queue is short.
-    Waiting { after: u64 },
+    /// Told up to here; more when its turn comes.
+    Waiting { begin: Begin },
     /// Told everything that is durable.
     Live,
+}
+
+/// Where a member goes on with the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// At the very beginning, with the snapshot if there is one.
+    Everything,
+    /// Behind this entry.
+    After(u64),
 }
 
 /// What this join may still push.
@@ -77,7 +86,7 @@ pub(crate) struct Owed {
 /// What a member was told of the others' presence.
 #[derive(Debug)]
 pub(crate) enum Hearing {
-    /// Nothing yet: it is told of all when it is live.
+    /// Nothing yet, or nothing that counts: it is told of all when it is live, a stock client when its queue is short.
     Nothing,
     /// Everything.
     All,

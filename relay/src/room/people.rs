@@ -47,10 +47,16 @@ impl Room {
 
     /// A stock client asks who is here.
     pub fn handle_query_awareness(&mut self, id: MemberId) {
-        if let Some(member) = self.members.get_mut(&id)
-            && matches!(member.phase, Phase::Live | Phase::Unasked)
-        {
-            member.hearing = Hearing::Nothing;
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let is_slow = match (&member.phase, &member.hearing) {
+            (Phase::Live | Phase::Unasked, Hearing::All) => false,
+            (Phase::Unasked, Hearing::Nothing | Hearing::AllBut(_)) => true,
+            // It is told when it is live.
+            _ => return,
+        };
+        // When its queue is short, it is told of everybody and not only of what it missed.
+        member.hearing = Hearing::Nothing;
+        if !is_slow {
             self.tell_presence(id);
         }
     }

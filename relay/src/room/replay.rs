@@ -4,7 +4,7 @@
 use super::{
     Knowledge, Room, Standing, Wish,
     line::{self, Arrived},
-    member::{MemberId, Owed, Phase, YjsSync},
+    member::{Begin, MemberId, Owed, Phase, YjsSync},
     storing::deletions_only,
     words::{self, Entries, Kind},
 };
@@ -232,7 +232,7 @@ impl Room {
         if member.kind == Kind::Yjs {
             member.phase = Phase::Unasked;
             if member.yjs.is_some() {
-                self.begin(id, head, None);
+                self.wait(id, Begin::Everything);
             } else {
                 self.tell_presence(id);
             }
@@ -254,25 +254,31 @@ impl Room {
             mode: if resumed_at.is_some() { Mode::Resumed } else { Mode::Reset },
         };
         self.send(id, words::frame(&RelayFrame::Joined(joined)));
-        self.begin(id, head, resumed_at);
+        self.wait(id, resumed_at.map_or(Begin::Everything, Begin::After));
     }
 
-    pub(super) fn begin(&mut self, id: MemberId, head: Head, resumed_at: Option<u64>) {
-        match resumed_at {
-            Some(after) => self.tell_from(id, after),
-            None if head.snapshot == 0 => self.tell_from(id, 0),
-            None => {
+    /// The member goes on when its turn comes.
+    pub(super) fn wait(&mut self, id: MemberId, begin: Begin) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.phase = Phase::Waiting { begin };
+            self.wishes.push_back(Wish::Watch { member: id });
+        }
+    }
+
+    /// Its turn has come: live, or the next page.
+    pub(super) fn go_on(&mut self, id: MemberId, begin: Begin) {
+        let Some(head) = self.head() else { return };
+        let after = match begin {
+            Begin::After(after) => after,
+            Begin::Everything if head.snapshot == 0 => 0,
+            Begin::Everything => {
                 if let Some(member) = self.members.get_mut(&id) {
                     member.phase = Phase::ReadingSnapshot;
                     self.want_snapshot();
                 }
+                return;
             }
-        }
-    }
-
-    /// Everything up to `after` was told: live, or the next page.
-    pub(super) fn tell_from(&mut self, id: MemberId, after: u64) {
-        let Some(head) = self.head() else { return };
+        };
         if after == head.head {
             return self.go_live(id);
         }
@@ -297,10 +303,7 @@ impl Room {
         if after == head.head {
             return self.go_live(id);
         }
-        if let Some(member) = self.members.get_mut(&id) {
-            member.phase = Phase::Waiting { after };
-            self.wishes.push_back(Wish::Watch { member: id });
-        }
+        self.wait(id, Begin::After(after));
     }
 
     pub(super) fn go_live(&mut self, id: MemberId) {
@@ -389,10 +392,8 @@ impl Room {
             Phase::ReadingSnapshot | Phase::Reading { .. } | Phase::Waiting { .. } => StateVector::new(),
         };
         member.yjs = Some(Box::new(YjsSync { vector, deletes: IdSet::new() }));
-        if matches!(member.phase, Phase::Unasked | Phase::Live)
-            && let Some(head) = self.head()
-        {
-            self.begin(id, head, None);
+        if matches!(member.phase, Phase::Unasked | Phase::Live) {
+            self.wait(id, Begin::Everything);
         }
     }
 

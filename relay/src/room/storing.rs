@@ -3,7 +3,7 @@
 use super::{
     Knowledge, Millis, Room, Standing, Wish,
     line::{self, Arrived, Errand, Own, Ticket},
-    member::{MemberId, Owed, Phase, Pushing},
+    member::{Begin, MemberId, Owed, Phase, Pushing},
     words::{self, Entries, Kind},
 };
 use crate::{
@@ -235,7 +235,7 @@ impl Room {
 
     pub(super) fn send_live_members_reading(&mut self, after: u64) {
         for id in self.members_in(|phase| matches!(phase, Phase::Live)) {
-            self.tell_from(id, after);
+            self.wait(id, Begin::After(after));
         }
     }
 }
