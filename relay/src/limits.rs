@@ -61,6 +61,10 @@ pub struct SocketLimits {
     pub queue_bytes: usize,
     /// Queued bytes below which the next page is asked for.
     pub low_water_bytes: usize,
+    /// Bytes that may be queued while the queue is longer than that, a few for each chunk besides, before the socket is
+    /// closed with Busy; pages and snapshots that its turns bring are not counted. 4 MiB: a socket in a thousand
+    /// rooms gets one more word from each before all of them know that it is slow.
+    pub overrun_bytes: usize,
     /// Members of one socket for which the log is read at once, each a page or a snapshot. Four: a socket that
     /// joins a thousand rooms and takes nothing holds a MiB of pages, not 256; and reading is never waiting for
     /// one answer only.
@@ -91,6 +95,7 @@ impl Default for SocketLimits {
         SocketLimits {
             queue_bytes: 256 * 1024,
             low_water_bytes: 64 * 1024,
+            overrun_bytes: 4 * 1024 * 1024,
             turns: 4,
             coalesce_bytes: 16 * 1024,
             in_flight_bytes: 16 * 1024 * 1024,

@@ -413,7 +413,13 @@ impl RoomCell {
         while let Some(wish) = state.room.poll_wish() {
             match wish {
                 Wish::Send { member, chunk } => {
-                    if state.outboxes.get(&member).is_some_and(|outbox| outbox.push(chunk)) {
+                    let Some(outbox) = state.outboxes.get(&member) else { continue };
+                    let is_long = if state.turns.contains_key(&member) {
+                        outbox.push_in_turn(chunk)
+                    } else {
+                        outbox.push(chunk)
+                    };
+                    if is_long {
                         state.room.handle_slow(member);
                     }
                 }

@@ -1,5 +1,12 @@
 //! The outbox of one socket: what rooms and the door want sent, counted in bytes. Rooms push, the socket's task
 //! takes. Pushing never waits: a queue that is too long is the room's business, which then stops pushing.
+//!
+//! What a socket that takes nothing can hold is bounded:
+//! ```text
+//!   queue_bytes, and the chunk that went past it
+//!   + overrun_bytes of words that were on their way already, and of answers: past it the socket is closed
+//!   + what its turns bring: a page or a snapshot each; there are no new ones while the queue is long
+//! ```
 
 use crate::{node::Seat, room::MemberId};
 use bytes::Bytes;
@@ -26,6 +33,9 @@ impl Closing {
     }
 }
 
+/// What a chunk takes beside its bytes, about: its place in a queue and its owner's.
+const AROUND_CHUNK_BYTES: usize = 64;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Outbox {
@@ -33,6 +43,7 @@ pub struct Outbox {
     low_water_bytes: usize,
     in_flight_bytes: usize,
     most_turns: usize,
+    overrun_bytes: usize,
     state: Mutex<State>,
 }
 
@@ -41,6 +52,8 @@ struct State {
     chunks: VecDeque<Bytes>,
     /// Bytes in `chunks`, and those that the socket took and could not write yet.
     bytes: usize,
+    /// Those that came while the queue was long and were nobody's turn, since it was short last.
+    overrun: usize,
     /// Pushed by this socket and not settled by a room.
     in_flight: usize,
     /// Members of this socket that wait for a turn, the first one first.
@@ -58,8 +71,10 @@ struct State {
 enum End {
     #[default]
     Open,
-    /// Somebody wants it closed.
+    /// Somebody wants it closed, after what is queued.
     Asked(Closing),
+    /// Too much is queued that nobody takes: it is dropped.
+    Overrun,
     /// The socket knows, or is gone; nothing is queued any more.
     Known,
 }
@@ -72,6 +87,7 @@ impl Outbox {
             low_water_bytes: limits.low_water_bytes,
             in_flight_bytes: limits.in_flight_bytes,
             most_turns: limits.turns,
+            overrun_bytes: limits.overrun_bytes,
             state: Mutex::default(),
         }
     }
@@ -80,11 +96,32 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a chunk; whether the queue is longer than the limit now.
+    /// Queues a chunk; whether the queue is longer than the limit now. Nothing is queued behind a wish to close.
     pub fn push(&self, chunk: Bytes) -> bool {
         let mut state = self.lock();
-        if matches!(state.end, End::Known) {
-            return false;
+        if state.bytes > self.queue_bytes {
+            state.overrun += chunk.len() + AROUND_CHUNK_BYTES;
+            if state.overrun > self.overrun_bytes && matches!(state.end, End::Open) {
+                state.end = End::Overrun;
+                state.chunks = VecDeque::new();
+            }
+        }
+        self.queue(state, chunk)
+    }
+
+    /// Queues what a member's turn brings.
+    pub(crate) fn push_in_turn(&self, chunk: Bytes) -> bool {
+        self.queue(self.lock(), chunk)
+    }
+
+    fn queue(&self, mut state: MutexGuard<'_, State>, chunk: Bytes) -> bool {
+        match state.end {
+            End::Open => {}
+            End::Asked(_) | End::Known => return false,
+            End::Overrun => {
+                wake(state);
+                return false;
+            }
         }
         state.bytes += chunk.len();
         state.chunks.push_back(chunk);
@@ -105,7 +142,7 @@ impl Outbox {
     /// A turn for a member, or none yet: then the socket's task has one for it later.
     pub(crate) fn watch(self: &Arc<Self>, seat: Seat) -> Option<Turn> {
         let mut state = self.lock();
-        if matches!(state.end, End::Known) {
+        if !matches!(state.end, End::Open) {
             return None;
         }
         if state.watchers.is_empty() && self.has_turn(&state) {
@@ -122,7 +159,7 @@ impl Outbox {
     }
 
     fn has_turn(&self, state: &State) -> bool {
-        state.bytes <= self.low_water_bytes && state.turns < self.most_turns
+        matches!(state.end, End::Open) && state.bytes <= self.low_water_bytes && state.turns < self.most_turns
     }
 
     fn next_turns(self: &Arc<Self>, state: &mut State) -> Vec<(Seat, Turn)> {
@@ -174,12 +211,16 @@ impl Outbox {
             state.waker = Some(cx.waker().clone());
         }
         let turns = self.next_turns(&mut state);
-        let closing = match state.end {
+        if matches!(state.end, End::Open) {
+            return Taken { closing: None, turns };
+        }
+        let closing = match std::mem::replace(&mut state.end, End::Known) {
             End::Open | End::Known => None,
-            End::Asked(_) => match std::mem::replace(&mut state.end, End::Known) {
-                End::Asked(closing) => Some(closing),
-                End::Open | End::Known => None,
-            },
+            End::Asked(closing) => Some(closing),
+            End::Overrun => {
+                into.clear();
+                Some(Closing::new(CloseCode::Busy, "too much is queued that is not read"))
+            }
         };
         Taken { closing, turns }
     }
@@ -188,6 +229,9 @@ impl Outbox {
     pub(crate) fn written(self: &Arc<Self>, bytes: usize) -> Vec<(Seat, Turn)> {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_sub(bytes);
+        if state.bytes <= self.low_water_bytes {
+            state.overrun = 0;
+        }
         self.next_turns(&mut state)
     }
 
@@ -232,5 +276,75 @@ fn wake(mut state: MutexGuard<'_, State>) {
     drop(state);
     if let Some(waker) = waker {
         waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SocketLimits;
+
+    fn take(outbox: &Arc<Outbox>, into: &mut VecDeque<Bytes>) -> Option<Closing> {
+        outbox.take(&Context::from_waker(Waker::noop()), into).closing
+    }
+
+    #[test]
+    fn a_socket_that_takes_nothing_is_closed_and_holds_nothing_however_small_the_words_are() {
+        let limits = SocketLimits { queue_bytes: 2_000, overrun_bytes: 30_000, ..SocketLimits::default() };
+        for words in [1, 3, 100, 4_096, 100_000] {
+            let outbox = Arc::new(Outbox::new(&limits));
+            let (mut held, mut most, mut closing) = (VecDeque::new(), 0, None);
+            for _ in 0..limits.queue_bytes + limits.overrun_bytes {
+                outbox.push(Bytes::from(vec![b'x'; words]));
+                closing = take(&outbox, &mut held);
+                if closing.is_some() {
+                    break;
+                }
+                most = most.max(held.iter().map(Bytes::len).sum());
+            }
+            assert_eq!(closing.map(|closing| closing.code), Some(CloseCode::Busy));
+            assert!(held.is_empty(), "dropped");
+            let bound = limits.queue_bytes + limits.overrun_bytes + words;
+            assert!(most <= bound, "{most} bytes in words of {words}");
+            outbox.push(Bytes::from_static(b"late"));
+            assert_eq!((take(&outbox, &mut held), held.len()), (None, 0));
+        }
+    }
+
+    #[test]
+    fn a_socket_that_takes_a_little_now_and_then_is_not_closed() {
+        let limits = SocketLimits::default();
+        let outbox = Arc::new(Outbox::new(&limits));
+        let mut held = VecDeque::new();
+        for _ in 0..1_000 {
+            for _ in 0..10 {
+                outbox.push(Bytes::from(vec![b'x'; 100_000]));
+            }
+            assert_eq!(take(&outbox, &mut held), None);
+            let bytes = held.drain(..).map(|chunk| chunk.len()).sum();
+            outbox.written(bytes);
+        }
+    }
+
+    #[test]
+    fn what_a_turn_brings_may_be_as_large_as_it_is() {
+        let limits = SocketLimits::default();
+        let outbox = Arc::new(Outbox::new(&limits));
+        for _ in 0..limits.turns {
+            outbox.push_in_turn(Bytes::from(vec![b'x'; limits.overrun_bytes + 1]));
+        }
+        assert!(outbox.push(Bytes::from_static(b"on its way already")), "it is long");
+        assert_eq!(take(&outbox, &mut VecDeque::new()), None);
+    }
+
+    #[test]
+    fn nothing_is_queued_behind_a_wish_to_close() {
+        let outbox = Arc::new(Outbox::new(&SocketLimits::default()));
+        let mut held = VecDeque::new();
+        outbox.push(Bytes::from_static(b"before"));
+        outbox.close(Closing::new(CloseCode::Restarting, "going"));
+        outbox.push(Bytes::from_static(b"behind"));
+        assert_eq!(take(&outbox, &mut held).map(|closing| closing.code), Some(CloseCode::Restarting));
+        assert_eq!(held, [Bytes::from_static(b"before")]);
     }
 }

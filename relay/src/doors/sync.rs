@@ -27,6 +27,8 @@ pub(crate) struct SyncDoor {
     outbox: Arc<Outbox>,
     deframer: Deframer,
     stage: Stage,
+    /// Answers to the pings of one message: they leave as one chunk.
+    pongs: Vec<u8>,
 }
 
 enum Stage {
@@ -44,7 +46,8 @@ struct Guest {
 
 impl SyncDoor {
     pub(crate) fn new(node: Arc<Node>, outbox: Arc<Outbox>) -> SyncDoor {
-        SyncDoor { node, outbox, deframer: Deframer::new(MAX_CLIENT_FRAME_BYTES), stage: Stage::Stranger }
+        let deframer = Deframer::new(MAX_CLIENT_FRAME_BYTES);
+        SyncDoor { node, outbox, deframer, stage: Stage::Stranger, pongs: Vec::new() }
     }
 
     fn handle_frame(&mut self, frame: ClientFrame) -> Result<(), Closing> {
@@ -85,7 +88,7 @@ impl SyncDoor {
             ClientFrame::Token { channel, token: _ } => {
                 guest.places.get(&channel).ok_or_else(|| unknown(channel))?;
             }
-            ClientFrame::Ping { nonce } => say(&self.outbox, &RelayFrame::Pong { nonce }),
+            ClientFrame::Ping { nonce } => RelayFrame::Pong { nonce }.encode(&mut self.pongs),
             // It was heard: that is all that was asked.
             ClientFrame::Pong { .. } => {}
         }
@@ -169,6 +172,9 @@ impl Door for SyncDoor {
             self.handle_frame(frame)
         });
         self.deframer = deframer;
+        if !self.pongs.is_empty() {
+            self.outbox.push(std::mem::take(&mut self.pongs).into());
+        }
         handled
     }
 

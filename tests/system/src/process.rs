@@ -115,6 +115,14 @@ impl RelayProcess {
         self.address
     }
 
+    /// The memory that the process has in use, as Linux counts it.
+    pub fn resident_bytes(&self) -> u64 {
+        let id = self.child.id().expect("the relay runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// `kill -9`: no goodbye, no flush.
     pub async fn kill(&mut self) {
         self.child.start_kill().unwrap();

@@ -13,6 +13,8 @@ use hither_protocol::scan::scan;
 use hither_protocol::{SUBPROTOCOL, VERSION};
 use hither_relay::log::RoomLog;
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -44,6 +46,13 @@ impl Raw {
         Raw { socket, deframer: Deframer::new(MAX_RELAY_FRAME_BYTES), frames: VecDeque::new() }
     }
 
+    /// Connects to the other door, without a word.
+    pub async fn stock(address: SocketAddr, room: &str) -> Raw {
+        let connected = connect_async(format!("ws://{address}/yjs/{room}"));
+        let (socket, _) = within("a raw connection", connected).await.unwrap();
+        Raw { socket, deframer: Deframer::new(MAX_RELAY_FRAME_BYTES), frames: VecDeque::new() }
+    }
+
     /// Connects and greets.
     pub async fn greeted(url: &str) -> (Raw, Welcome) {
         let mut raw = Raw::connect(url).await;
@@ -66,6 +75,12 @@ impl Raw {
     /// Sends bytes as one message. A relay that has closed meanwhile is not an error here.
     pub async fn say_bytes(&mut self, message: impl Into<Bytes>) {
         let _ = self.socket.send(Message::Binary(message.into())).await;
+    }
+
+    /// Sends bytes as one message without reading; whether the relay takes them, at once or after a moment.
+    pub async fn offers(&mut self, message: Bytes) -> bool {
+        let sent = self.socket.send(Message::Binary(message));
+        matches!(tokio::time::timeout(Duration::from_millis(500), sent).await, Ok(Ok(())))
     }
 
     /// The next frame; pings are answered.
