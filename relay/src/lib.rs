@@ -8,6 +8,7 @@
 //! | [`node`] | rooms in use, driven against a log and sockets |
 //! | [`outbox`] | what waits to be sent to one socket |
 //! | `socket` | the task that moves bytes of one socket |
+//! | `traffic` | when bytes of a connection last moved |
 //! | `doors` | what `hither.v1` and stock Yjs clients say, as facts of rooms |
 //! | [`yprotocol`] | the words of stock Yjs clients |
 //! | [`server`] | the listener with both doors, health and web pages |
@@ -36,4 +37,5 @@ pub(crate) mod panicked;
 pub mod room;
 pub mod server;
 pub(crate) mod socket;
+pub(crate) mod traffic;
 pub mod yprotocol;

@@ -79,9 +79,14 @@ pub struct SocketLimits {
     pub reads_per_turn: usize,
     /// Silence after which the relay asks "are you there?".
     pub ping_after: Duration,
-    /// Silence after which the peer is gone. With the interval at which this is looked at it stays below 30 s.
+    /// Silence after which the peer is gone, or a time in which it took nothing of what is there for it; and the
+    /// longest time for what is queued before a close. With the interval at which this is looked at it stays
+    /// below 30 s.
     pub gone_after: Duration,
-    /// How long a closing handshake, or a peer that reads nothing, is waited for.
+    /// How long a message may be under way, in either direction, while its bytes count as a sign of life: 8 MiB
+    /// at 112 kbit/s. Whoever sends one byte now and then is gone after this.
+    pub message_within: Duration,
+    /// How long a closing handshake is waited for.
     pub close_within: Duration,
     /// Time from the upgrade to the first Hello.
     pub hello_within: Duration,
@@ -102,6 +107,7 @@ impl Default for SocketLimits {
             reads_per_turn: 32,
             ping_after: Duration::from_secs(10),
             gone_after: Duration::from_secs(25),
+            message_within: Duration::from_secs(600),
             close_within: Duration::from_secs(3),
             hello_within: Duration::from_secs(10),
             joins_per_second: 2_000,

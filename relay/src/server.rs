@@ -11,6 +11,7 @@ use crate::{
     pages,
     room::{Kind, words},
     socket::{self, Ended},
+    traffic::{Traffic, Watched},
 };
 use axum::{
     Router,
@@ -158,8 +159,9 @@ async fn serve_connection(
 ) {
     // Without it two Rust peers answer each other every 43 ms (measured).
     let _ = stream.set_nodelay(true);
-    let slot = Arc::new(slot);
-    let app = app.layer(axum::Extension(Slot(slot.clone())));
+    let line = Line { slot: Arc::new(slot), traffic: Arc::new(Traffic::new()) };
+    let stream = Watched::new(stream, line.traffic.clone());
+    let app = app.layer(axum::Extension(line.clone()));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
@@ -175,12 +177,17 @@ async fn serve_connection(
             let _ = connection.await;
         }
     }
-    drop(slot);
+    drop(line);
 }
 
-/// A place among the connections; kept by whoever serves the connection.
+/// The connection under a request.
 #[derive(Clone)]
-struct Slot(#[allow(dead_code)] Arc<OwnedSemaphorePermit>); // held for its drop
+struct Line {
+    /// Its place among the connections: kept by whoever serves it.
+    #[allow(dead_code)] // held for its drop
+    slot: Arc<OwnedSemaphorePermit>,
+    traffic: Arc<Traffic>,
+}
 
 struct Shared {
     node: Arc<Node>,
@@ -222,7 +229,7 @@ impl Shared {
 
 async fn open_sync(
     State(shared): State<Arc<Shared>>,
-    axum::Extension(slot): axum::Extension<Slot>,
+    axum::Extension(line): axum::Extension<Line>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -237,14 +244,14 @@ async fn open_sync(
         }
         let open = shared.node.open_socket(Kind::Sync);
         let door = SyncDoor::new(shared.node.clone(), open.outbox.clone());
-        keep(socket, open, door, &shared.node).await;
-        drop(slot);
+        keep(socket, open, door, &shared.node, &line.traffic).await;
+        drop(line);
     })
 }
 
 async fn open_yjs(
     State(shared): State<Arc<Shared>>,
-    axum::Extension(slot): axum::Extension<Slot>,
+    axum::Extension(line): axum::Extension<Line>,
     Path(room): Path<String>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
@@ -263,10 +270,10 @@ async fn open_yjs(
         };
         let open = shared.node.open_socket(Kind::Yjs);
         match YjsDoor::new(&shared.node, open.outbox.clone(), &room) {
-            Ok(door) => keep(socket, open, door, &shared.node).await,
+            Ok(door) => keep(socket, open, door, &shared.node, &line.traffic).await,
             Err(closing) => refuse(socket, &closing, &shared.node).await,
         }
-        drop(slot);
+        drop(line);
     })
 }
 
@@ -281,8 +288,8 @@ fn sized(upgrade: WebSocketUpgrade, max_message_bytes: usize) -> WebSocketUpgrad
         .max_frame_size(max_message_bytes)
 }
 
-async fn keep(socket: WebSocket, open: OpenSocket, door: impl socket::Door, node: &Node) {
-    let ended = socket::drive(socket, &open.outbox, door, &node.limits().socket).await;
+async fn keep(socket: WebSocket, open: OpenSocket, door: impl socket::Door, node: &Node, traffic: &Traffic) {
+    let ended = socket::drive(socket, &open.outbox, door, &node.limits().socket, traffic).await;
     if let Ended::Closed(closing) = &ended {
         tracing::debug!(code = closing.code.number(), reason = closing.reason, "a socket was closed");
     }

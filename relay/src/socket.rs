@@ -2,12 +2,14 @@
 //! WebSocket's; the door says what messages mean.
 //!
 //! - What is queued while a write is under way leaves together; a single chunk on an idle socket leaves at once.
-//! - A peer that says nothing for a while is asked; one that does not answer is gone.
+//! - A peer that says nothing for a while is asked; one that does not answer is gone, and so is one that takes nothing.
+//! - A socket that is to be closed is not read from any more, and what is queued before the close has a time.
 //! - A socket whose pushes wait for the store is not read from.
 
 use crate::{
     limits::SocketLimits,
     outbox::{Closing, Outbox},
+    traffic::Traffic,
 };
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::{Bytes, BytesMut};
@@ -69,6 +71,7 @@ pub(crate) async fn drive(
     outbox: &Arc<Outbox>,
     door: impl Door,
     limits: &SocketLimits,
+    traffic: &Traffic,
 ) -> Ended {
     let now = Instant::now();
     let mut task = Task {
@@ -78,7 +81,9 @@ pub(crate) async fn drive(
         limits,
         queue: VecDeque::new(),
         fed_bytes: 0,
+        blocked: None,
         closing: None,
+        traffic,
         opened: now,
         heard: now,
         said: now,
@@ -127,9 +132,13 @@ struct Task<'a, D> {
     queue: VecDeque<Bytes>,
     /// Given to the WebSocket and not flushed yet.
     fed_bytes: usize,
-    /// Wanted as soon as everything before it is written.
-    closing: Option<Closing>,
+    /// Since when the peer has not taken what is there for it.
+    blocked: Option<Instant>,
+    /// Wanted as soon as everything before it is written, and at this time.
+    closing: Option<(Closing, Instant)>,
+    traffic: &'a Traffic,
     opened: Instant,
+    /// The last whole message, or the last time that the peer had taken everything.
     heard: Instant,
     said: Instant,
     asked: Instant,
@@ -170,18 +179,26 @@ impl<D: Door> Task<'_, D> {
             timer.as_mut().reset(self.next_look());
         }
         match self.poll_write(cx) {
-            Ok(Some(closing)) => return Poll::Ready(Ended::Closed(closing)),
-            Ok(None) => {}
+            Ok(true) => {
+                if self.blocked.take().is_some() {
+                    // It has made room, so it is there, and cannot have answered what stood behind all that.
+                    self.heard = Instant::now();
+                }
+                if let Some((closing, _)) = self.closing.take() {
+                    return Poll::Ready(Ended::Closed(closing));
+                }
+            }
+            Ok(false) => _ = self.blocked.get_or_insert_with(Instant::now),
             Err(Broken) => return Poll::Ready(Ended::Gone),
         }
         self.poll_read(cx)
     }
 
-    /// Writes as much as the peer takes. Returns a closing whose turn has come.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<Option<Closing>, Broken> {
+    /// Writes as much as the peer takes; whether that was everything.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
         let taken = self.outbox.take(cx, &mut self.queue);
         if let Some(closing) = taken.closing {
-            self.closing = Some(closing);
+            self.closing = Some((closing, Instant::now() + self.limits.gone_after));
         }
         for (seat, turn) in taken.turns {
             seat.drained(turn);
@@ -192,7 +209,7 @@ impl<D: Door> Task<'_, D> {
             match socket.as_mut().poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Err(Broken),
-                Poll::Pending => return Ok(None),
+                Poll::Pending => return Ok(false),
             }
             let (message, bytes) = next_message(&mut self.queue, framing, self.limits.coalesce_bytes);
             self.fed_bytes += bytes;
@@ -202,18 +219,21 @@ impl<D: Door> Task<'_, D> {
             match socket.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Err(Broken),
-                Poll::Pending => return Ok(None),
+                Poll::Pending => return Ok(false),
             }
             self.said = Instant::now();
             for (seat, turn) in self.outbox.written(std::mem::take(&mut self.fed_bytes)) {
                 seat.drained(turn);
             }
         }
-        Ok(self.closing.take())
+        Ok(true)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.readable.task.register(cx.waker());
+        if self.closing.is_some() {
+            return Poll::Pending;
+        }
         if !self.readable.maybe.load(Ordering::Acquire) {
             return Poll::Pending;
         }
@@ -251,7 +271,7 @@ impl<D: Door> Task<'_, D> {
     /// Looks at the silence.
     fn look(&mut self, now: Instant) -> Option<Closing> {
         let limits = self.limits;
-        let door = self.door.as_mut()?;
+        let door = self.door.as_ref()?;
         if !door.is_introduced() && now >= self.opened + limits.hello_within {
             return Some(Closing::new(CloseCode::Silent, "no hello"));
         }
@@ -259,14 +279,13 @@ impl<D: Door> Task<'_, D> {
             // It is us who do not listen. A socket that is to be closed is not listened to any more.
             self.heard = now;
         }
-        if now >= self.heard + limits.gone_after {
-            let silent = || Closing::new(CloseCode::Silent, "nothing was heard for too long");
-            return Some(self.closing.take().unwrap_or_else(silent));
+        if now >= self.gone_at() {
+            let silent = || Closing::new(CloseCode::Silent, "nothing was heard or taken for too long");
+            return Some(self.closing.take().map_or_else(silent, |(closing, _)| closing));
         }
-        let quiet = self.heard.min(self.said);
-        if now >= quiet.max(self.asked) + limits.ping_after {
+        if now >= self.ping_at() {
             self.asked = now;
-            match door.ping() {
+            match self.door.as_mut()?.ping() {
                 Ping::Chunk(chunk) => self.queue.push_back(chunk),
                 Ping::WebSocket => {
                     // If it cannot be sent, the silence will end the socket.
@@ -278,10 +297,37 @@ impl<D: Door> Task<'_, D> {
         None
     }
 
+    /// The peer's last sign of life. A long message tells nothing before its end, so bytes count, for a time: those
+    /// that arrive, and those for which the peer has made room.
+    fn alive(&self) -> Instant {
+        let taken = self.blocked.map_or(self.heard, |since| {
+            let taken = self.traffic.taken();
+            if taken > since { taken } else { self.heard }
+        });
+        let moved = taken.max(self.traffic.heard());
+        self.heard.max(moved.min(self.heard + self.limits.message_within))
+    }
+
+    /// When the peer is gone, unless it gives a sign of life.
+    fn gone_at(&self) -> Instant {
+        let gone_after = self.limits.gone_after;
+        let mut at = self.alive() + gone_after;
+        if let Some(since) = self.blocked {
+            at = at.min(since.max(self.traffic.taken()) + gone_after);
+        }
+        if let Some((_, by)) = self.closing {
+            at = at.min(by);
+        }
+        at
+    }
+
+    fn ping_at(&self) -> Instant {
+        self.alive().min(self.said).max(self.asked) + self.limits.ping_after
+    }
+
     fn next_look(&self) -> Instant {
         let limits = self.limits;
-        let ping = self.heard.min(self.said).max(self.asked) + limits.ping_after;
-        let next = ping.min(self.heard + limits.gone_after);
+        let next = self.ping_at().min(self.gone_at());
         match &self.door {
             Some(door) if !door.is_introduced() => next.min(self.opened + limits.hello_within),
             _ => next,

@@ -6,7 +6,7 @@ mod support;
 use bytes::Bytes;
 use hither_protocol::{
     frames::ClientFrame,
-    ids::{Epoch, RoomName},
+    ids::{Epoch, Peer, RoomName},
 };
 use hither_relay::{
     config::Config,
@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use support::{SOON, TestRelay, types};
+use support::{Member, SOON, TestRelay, types};
 use tokio::sync::Semaphore;
 
 /// What happens to the next append.
@@ -145,6 +145,24 @@ async fn a_failed_append_closes_its_author_with_a_retry_code_and_nothing_behind_
     assert_eq!(bob.entry().await, (2, types(1, 0, "xxx")));
 }
 
+/// The socket of a member joins another room and shows somebody there; returns who sees it, and whom.
+async fn shows_itself_elsewhere(relay: &TestRelay, member: &mut Member) -> (Member, Peer) {
+    let mut bob = relay.member("others").await;
+    let room = RoomName::new("others").unwrap();
+    member.client.say(&ClientFrame::Join { room, token: Bytes::new(), cursor: None }).await;
+    let shown = Bytes::from_static(b"\"here\"");
+    member.client.say(&ClientFrame::Presence { channel: bob.channel, state: shown.clone() }).await;
+    let (peer, state) = bob.presence().await;
+    assert_eq!(state, shown);
+    (bob, peer)
+}
+
+/// Bounded as a whole: the pings that come meanwhile are no news.
+async fn is_told_of_the_end(bob: &mut Member, peer: Peer) {
+    let told = tokio::time::timeout(SOON, bob.presence()).await.expect("the end in time");
+    assert_eq!(told, (peer, Bytes::new()));
+}
+
 /// [E3] What the relay owes to a socket that takes nothing must not keep it, and whoever is behind it, alive.
 #[tokio::test]
 async fn a_socket_that_is_to_be_closed_and_takes_nothing_is_gone_all_the_same() {
@@ -156,8 +174,7 @@ async fn a_socket_that_is_to_be_closed_and_takes_nothing_is_gone_all_the_same() 
     let log = Fickle::new([]);
     let relay = TestRelay::with(Arc::new(log.clone()), config).await;
     let (mut stuck, mut alice) = (relay.member("r").await, relay.member("r").await);
-    let room = RoomName::new("others").unwrap();
-    stuck.client.say(&ClientFrame::Join { room, token: Bytes::new(), cursor: None }).await;
+    let (mut bob, peer) = shows_itself_elsewhere(&relay, &mut stuck).await;
     // Far more than both kernels buffer, while nobody reads it.
     let text = "x".repeat(200_000);
     for clock in 0..100 {
@@ -165,15 +182,64 @@ async fn a_socket_that_is_to_be_closed_and_takes_nothing_is_gone_all_the_same() 
         stuck.client.say(&ClientFrame::Pong { nonce: 0 }).await;
     }
     alice.acked(100).await;
-    let mut bob = relay.member("others").await;
-    let shown = Bytes::from_static(b"\"here\"");
-    stuck.client.say(&ClientFrame::Presence { channel: bob.channel, state: shown.clone() }).await;
-    let (peer, state) = bob.presence().await;
-    assert_eq!(state, shown);
     log.fates.lock().unwrap().push_back(Fate::Fails);
     // More than it may have in flight, and never settled: the room closes its author.
     stuck.pushes(types(2, 0, &"y".repeat(2_000))).await;
-    assert_eq!(bob.presence().await, (peer, Bytes::new()));
+    is_told_of_the_end(&mut bob, peer).await;
+}
+
+/// [E3]
+#[tokio::test]
+async fn a_socket_that_is_to_be_closed_and_takes_a_little_at_a_time_is_gone_all_the_same() {
+    let mut config = Config::default();
+    // All of it is queued.
+    config.limits.socket.queue_bytes = 64 * 1024 * 1024;
+    config.limits.socket.ping_after = Duration::from_secs(2);
+    config.limits.socket.gone_after = Duration::from_secs(6);
+    let log = Fickle::new([]);
+    let relay = TestRelay::with(Arc::new(log.clone()), config).await;
+    let (mut slow, mut alice) = (relay.member("r").await, relay.member("r").await);
+    let (mut bob, peer) = shows_itself_elsewhere(&relay, &mut slow).await;
+    let text = "x".repeat(200_000);
+    for clock in 0..200 {
+        alice.pushes(types(1, clock * 200_000, &text)).await;
+    }
+    alice.acked(200).await;
+    log.fates.lock().unwrap().push_back(Fate::Fails);
+    slow.pushes(types(2, 0, "y")).await;
+    // 40 MB take it two minutes; it never stands still for long.
+    let taking = tokio::spawn(async move {
+        while slow.client.raw.next().await.is_ok() {
+            slow.client.say(&ClientFrame::Pong { nonce: 0 }).await;
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        }
+    });
+    is_told_of_the_end(&mut bob, peer).await;
+    taking.abort();
+}
+
+/// [E3] [H1]
+#[tokio::test]
+async fn a_socket_that_talks_and_takes_nothing_is_gone() {
+    let mut config = Config::default();
+    config.limits.socket.ping_after = Duration::from_secs(2);
+    config.limits.socket.gone_after = Duration::from_secs(6);
+    let relay = TestRelay::with(Arc::new(MemoryLog::new()), config).await;
+    let (mut stuck, mut alice) = (relay.member("r").await, relay.member("r").await);
+    let (mut bob, peer) = shows_itself_elsewhere(&relay, &mut stuck).await;
+    let talking = tokio::spawn(async move {
+        loop {
+            stuck.client.say(&ClientFrame::Pong { nonce: 0 }).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let text = "x".repeat(200_000);
+    for clock in 0..100 {
+        alice.pushes(types(1, clock * 200_000, &text)).await;
+    }
+    alice.acked(100).await;
+    is_told_of_the_end(&mut bob, peer).await;
+    talking.abort();
 }
 
 #[tokio::test]

@@ -5,8 +5,14 @@
 mod support;
 
 use bytes::Bytes;
-use hither_relay::yprotocol::{self, StateVector, YMessage};
-use support::{Raw, TestRelay, deletes, types};
+use hither_relay::{
+    config::Config,
+    log::MemoryLog,
+    yprotocol::{self, StateVector, YMessage},
+};
+use std::{sync::Arc, time::Duration};
+use support::{Raw, SOON, TestRelay, deletes, types};
+use tokio::io::AsyncWriteExt;
 
 async fn say(raw: &mut Raw, write: impl FnOnce(&mut Vec<u8>)) {
     let mut chunk = Vec::new();
@@ -79,6 +85,71 @@ async fn a_reconnect_of_a_stock_client_stores_nothing_that_the_log_has() {
     }
     let late = relay.member("r").await;
     assert_eq!(late.head, 2);
+}
+
+/// The bytes of a client's message, as the WebSocket carries them.
+fn masked(message: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x82, 0xff];
+    frame.extend((message.len() as u64).to_be_bytes());
+    // A mask of zeros changes nothing.
+    frame.extend([0; 4]);
+    frame.extend(message);
+    frame
+}
+
+/// Sends a message piece by piece, so that it takes about so long; nothing is answered meanwhile.
+async fn trickle(raw: &mut Raw, message: &[u8], pieces: usize, takes: Duration) {
+    let frame = masked(message);
+    for piece in frame.chunks(frame.len().div_ceil(pieces)) {
+        // Where the relay has closed already, that is what the test hears.
+        let _ = raw.socket.get_mut().write_all(piece).await;
+        tokio::time::sleep(takes / pieces as u32).await;
+    }
+}
+
+fn impatient() -> Config {
+    let mut config = Config::default();
+    config.limits.socket.ping_after = Duration::from_millis(500);
+    config.limits.socket.gone_after = Duration::from_secs(3);
+    config
+}
+
+fn update_message(update: &[u8]) -> Bytes {
+    let mut chunk = Vec::new();
+    yprotocol::write_update(&mut chunk, update);
+    let (_, header) = hither_protocol::varint::peek(&chunk).unwrap();
+    Bytes::from(chunk).slice(header..)
+}
+
+/// [H1]
+#[tokio::test]
+async fn a_stock_client_on_a_slow_line_may_take_its_time_to_send_its_document() {
+    let relay = TestRelay::with(Arc::new(MemoryLog::new()), impatient()).await;
+    let mut yjs = relay.open("/yjs/r", None).await;
+    let update = types(1, 0, &"x".repeat(300_000));
+    trickle(&mut yjs, &update_message(&update), 80, Duration::from_secs(8)).await;
+    let mut alice = relay.member("r").await;
+    let entry = tokio::time::timeout(SOON, alice.entry()).await.expect("the document in time");
+    assert_eq!(entry.1, update);
+}
+
+/// [H1]
+#[tokio::test]
+async fn a_message_that_never_ends_is_not_waited_for_without_end() {
+    let mut config = impatient();
+    config.limits.socket.message_within = Duration::from_secs(3);
+    let relay = TestRelay::with(Arc::new(MemoryLog::new()), config).await;
+    let mut yjs = relay.open("/yjs/r", None).await;
+    let mut alice = relay.member("r").await;
+    yjs.send(b"\x01\x07\x01\x4d\x01\x03\"y\"".to_vec()).await;
+    assert_eq!(alice.presence().await.1, "\"y\"");
+    let message = update_message(&types(1, 0, &"x".repeat(10_000)));
+    let trickling = tokio::spawn(async move {
+        trickle(&mut yjs, &message, 600, Duration::from_secs(120)).await;
+    });
+    let told = tokio::time::timeout(SOON, alice.presence()).await.expect("the end in time");
+    assert_eq!(told.1, "", "it is gone");
+    trickling.abort();
 }
 
 #[tokio::test]
