@@ -214,17 +214,26 @@ enum Knowledge {
     Known(Contents),
 }
 
-/// Presence that stock clients or slow eyes must still hear.
+/// Presence that somebody must still hear.
 #[derive(Debug, Default)]
 struct Unheard {
-    /// Changed too soon after the last telling.
-    people: BTreeSet<u64>,
+    /// Changed too soon after the last telling, and who must hear it.
+    people: BTreeMap<u64, Whom>,
     /// When to tell them.
     tell_at: Option<Millis>,
     /// When stock clients hear from the relay again; only while there are any.
     renew_at: Option<Millis>,
-    /// When each person was told of last.
-    told_at: BTreeMap<u64, Millis>,
+}
+
+/// Who must hear of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whom {
+    /// Nobody: all have heard that the person shows nothing. It is remembered, so that it is not told of too soon again.
+    Nobody,
+    /// Stock clients, who forget whom they do not hear of.
+    Stock,
+    /// Everybody.
+    All,
 }
 
 #[derive(Debug, Default)]
@@ -342,6 +351,9 @@ impl Room {
             yjs: None,
         };
         self.members.insert(id, member);
+        if kind == Kind::Sync {
+            self.presence.reserve(peer.0);
+        }
         if kind == Kind::Yjs && self.unheard.renew_at.is_none() {
             self.unheard.renew_at = Some(Millis(now.0 + self.limits.renew_interval_ms));
         }
@@ -407,10 +419,8 @@ impl Room {
 
     /// Whether it was here.
     fn remove(&mut self, id: MemberId) -> bool {
-        if self.members.remove(&id).is_none() {
-            return false;
-        }
-        let departed = self.presence.leave(id);
+        let Some(member) = self.members.remove(&id) else { return false };
+        let departed = self.presence.leave(id, member.peer.0);
         self.tell_departed(&departed);
         if !self.members.values().any(|member| member.kind == Kind::Yjs) {
             self.unheard.renew_at = None;

@@ -1,7 +1,7 @@
 //! People: who is told of whose presence, and when.
 
 use super::{
-    Millis, Room, Wish,
+    Millis, Room, Unheard, Whom, Wish,
     member::{Hearing, Member, MemberId, Phase},
     presence::{Change, Departed},
     words::{self, Kind, Seen},
@@ -16,10 +16,8 @@ impl Room {
     pub fn handle_presence(&mut self, id: MemberId, state: &Bytes, now: Millis) {
         let Some(member) = self.members.get(&id) else { return };
         let peer = member.peer.0;
-        match self.presence.set(id, peer, state) {
-            Some(departed) => self.tell_departed(&[departed]),
-            None if state.is_empty() => {}
-            None => self.tell_soon(vec![peer], now),
+        if self.presence.set(id, peer, state) {
+            self.tell_soon([(peer, Whom::All)], now);
         }
     }
 
@@ -28,21 +26,15 @@ impl Room {
         if !self.members.contains_key(&id) {
             return;
         }
-        let (mut changed, mut renewed, mut departed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut changed = Vec::new();
         for entry in entries {
-            if entry.state.is_none() {
-                departed.extend(self.presence.hear_gone(id, entry));
-                continue;
-            }
             match self.presence.hear(id, entry, self.limits.people_per_member) {
                 Change::None => {}
-                Change::Renewed => renewed.push(entry.client),
-                Change::State => changed.push(entry.client),
+                Change::Renewed => changed.push((entry.client, Whom::Stock)),
+                Change::State => changed.push((entry.client, Whom::All)),
             }
         }
-        self.tell_departed(&departed);
         self.tell_soon(changed, now);
-        self.tell(&renewed, |kind| kind == Kind::Yjs);
     }
 
     /// A stock client asks who is here.
@@ -65,7 +57,7 @@ impl Room {
     pub(super) fn tell_due(&mut self, now: Millis) {
         if self.unheard.tell_at.is_some_and(|at| at <= now) {
             self.unheard.tell_at = None;
-            let people: Vec<u64> = std::mem::take(&mut self.unheard.people).into_iter().collect();
+            let people = std::mem::take(&mut self.unheard.people);
             self.tell_soon(people, now);
         }
         if self.unheard.renew_at.is_some_and(|at| at <= now) {
@@ -77,21 +69,33 @@ impl Room {
     }
 
     /// Tells of changed people now, or once their last telling is old enough.
-    pub(super) fn tell_soon(&mut self, people: Vec<u64>, now: Millis) {
+    pub(super) fn tell_soon(&mut self, people: impl IntoIterator<Item = (u64, Whom)>, now: Millis) {
         let interval = self.limits.presence_interval_ms;
-        let mut due = Vec::new();
-        for peer in people {
-            let told = self.unheard.told_at.entry(peer).or_insert(Millis(0));
-            if told.0 == 0 || now.0 >= told.0 + interval {
-                *told = Millis(now.0.max(1));
-                due.push(peer);
-            } else {
-                let at = Millis(told.0 + interval);
-                self.unheard.tell_at = Some(self.unheard.tell_at.map_or(at, |before| before.min(at)));
-                self.unheard.people.insert(peer);
+        let (mut all, mut stock) = (Vec::new(), Vec::new());
+        for (peer, whom) in people {
+            let Some(person) = self.presence.get_mut(peer) else { continue };
+            let next = person.told_at.map(|told| Millis(told.0 + interval));
+            if let Some(next) = next
+                && now < next
+            {
+                self.unheard.later(peer, whom, next);
+                continue;
+            }
+            match whom {
+                Whom::Nobody => {
+                    self.presence.forget_if_gone(peer);
+                    continue;
+                }
+                Whom::Stock => stock.push(peer),
+                Whom::All => all.push(peer),
+            }
+            person.told_at = Some(now);
+            if person.state.is_empty() {
+                self.unheard.later(peer, Whom::Nobody, Millis(now.0 + interval));
             }
         }
-        self.tell(&due, |_| true);
+        self.tell(&all, |_| true);
+        self.tell(&stock, |kind| kind == Kind::Yjs);
     }
 
     pub(super) fn tell(&mut self, people: &[u64], to: impl Fn(Kind) -> bool) {
@@ -121,7 +125,6 @@ impl Room {
         }
         for &Departed { peer, .. } in departed {
             self.unheard.people.remove(&peer);
-            self.unheard.told_at.remove(&peer);
         }
         let seen: Vec<Seen<'_>> =
             departed.iter().map(|&Departed { peer, clock }| Seen { peer, clock, state: &[] }).collect();
@@ -148,7 +151,7 @@ impl Room {
         let mut seen: Vec<Seen<'_>> = Vec::new();
         match &missed {
             None => seen.extend(
-                self.presence.iter().filter(|&(peer, _)| peer != own).map(|(peer, person)| Seen {
+                self.presence.shown().filter(|&(peer, _)| peer != own).map(|(peer, person)| Seen {
                     peer,
                     clock: person.clock,
                     state: &person.state,
@@ -167,6 +170,15 @@ impl Room {
             let chunk = words::presence(kind, self.channel, &seen);
             self.send(id, chunk);
         }
+    }
+}
+
+impl Unheard {
+    /// Somebody is told of at `at`, or when the next one is told of after that.
+    fn later(&mut self, peer: u64, whom: Whom, at: Millis) {
+        let known = self.people.entry(peer).or_insert(whom);
+        *known = whom.max(*known);
+        self.tell_at = Some(self.tell_at.map_or(at, |before| before.min(at)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stories of a room, told over a log in memory whose appends succeed, wait or fail when the story says so.
 
 mod compaction;
+mod people;
 mod unread;
 
 use super::*;
