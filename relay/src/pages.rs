@@ -11,8 +11,8 @@ use std::path::Path;
 use tower_http::services::{ServeDir, ServeFile};
 
 /// Serves a directory. Unknown paths without an extension get `index.html`, for pages that route by
-/// themselves. Files with a hash in their name never change and are kept by browsers; all others are asked for
-/// again, which costs an answer of "not modified".
+/// themselves. Files below `assets/` with a hash in their name never change and are kept by browsers; all others are
+/// asked for again, which costs an answer of "not modified".
 pub(crate) fn serve(dir: &Path) -> Router {
     let index = ServeFile::new(dir.join("index.html"));
     let unknown = Router::new().fallback(async move |request: Request<Body>| {
@@ -43,14 +43,19 @@ async fn cache(request: Request<Body>, next: Next) -> Response {
     response
 }
 
-/// Whether a file's name carries a hash, as build tools write it: `index-B1x9Qz3k.js`, `app.4f2a9c1d.css`.
+/// Whether a build tool named this file by its content: `assets/index-B1x9Qz3k.js`, `assets/app.4f2a9c1d.css`. When in
+/// doubt not: a page that is kept for a year although it changed is worse than a question too many. So dates and words,
+/// also with a capital letter in front, are no hashes.
 fn has_hash(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let Some((dir, name)) = path.rsplit_once('/') else { return false };
+    if !dir.split('/').any(|part| part == "assets") {
+        return false;
+    }
     let Some((stem, _)) = name.rsplit_once('.') else { return false };
     let Some((_, hash)) = stem.rsplit_once(['-', '.']) else { return false };
-    hash.len() >= 8
-        && hash.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && hash.chars().any(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
+    let is_mixed = hash.contains(|c: char| c.is_ascii_lowercase())
+        && hash.chars().skip(1).any(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
+    hash.len() >= 8 && hash.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && is_mixed
 }
 
 #[cfg(test)]
@@ -59,12 +64,27 @@ mod tests {
 
     #[test]
     fn names_with_a_hash_are_told_from_others() {
-        for hashed in ["/assets/index-B1x9Qz3k.js", "/app.4f2a9c1d.css", "/hither-DkJ30a_1.wasm"] {
+        for hashed in [
+            "/assets/index-B1x9Qz3k.js",
+            "/app/assets/css/app.4f2a9c1d.css",
+            "/assets/hither-rdS_PCbN.wasm",
+            "/assets/style-DjMJRNrr.css",
+        ] {
             assert!(has_hash(hashed), "{hashed}");
         }
-        for plain in
-            ["/", "/index.html", "/my-document.js", "/hither_wasm_bg.wasm", "/a-b.js", "/style.min.css"]
-        {
+        for plain in [
+            "/",
+            "/index.html",
+            "/app-B1x9Qz3k.js",
+            "/User-Handbook.pdf",
+            "/assets/User-Handbook.pdf",
+            "/photo-20240101.jpg",
+            "/assets/photo-20240101.jpg",
+            "/assets/my-document.js",
+            "/assets/hither_wasm_bg.wasm",
+            "/assets/a-b.js",
+            "/assets/style.min.css",
+        ] {
             assert!(!has_hash(plain), "{plain}");
         }
     }
