@@ -118,8 +118,13 @@ impl Default for SocketLimits {
 /// Limits of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeLimits {
-    /// Sockets at once. 100,000 idle ones take about 1 GB (measured: 10 to 11 KB each).
+    /// Connections at once. 100,000 idle ones take about 1 GB (measured: 10 to 11 KB each). Past it clients get a 503
+    /// and come back later.
     pub connections: usize,
+    /// Connections past that limit that are answered, one request each: `/healthz` as ever, everything else that
+    /// there is no room. Whoever watches the relay sees that it is full and not that it is dead; those who come
+    /// while all of these are taken wait.
+    pub spare_connections: usize,
     /// Rooms in memory at once; past it joins are refused with Busy.
     pub rooms: usize,
     /// Members of one room; past it joins are refused with Busy. Every edit is sent this many times.
@@ -135,6 +140,7 @@ impl Default for NodeLimits {
     fn default() -> Self {
         NodeLimits {
             connections: 100_000,
+            spare_connections: 64,
             rooms: 100_000,
             members_per_room: 10_000,
             reads: 64,

@@ -19,7 +19,11 @@ use axum::{
         Path, State,
         ws::{WebSocket, WebSocketUpgrade},
     },
-    http::{HeaderMap, StatusCode, header::ORIGIN},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CONNECTION, ORIGIN},
+    },
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -81,8 +85,9 @@ pub async fn run(
         allow_origin: config.allow_origin.clone(),
         is_ready: AtomicBool::new(true),
     });
-    let app = router(shared.clone(), &config);
+    let (app, full) = (router(shared.clone(), &config), router_when_full());
     let slots = Arc::new(Semaphore::new(config.limits.node.connections));
+    let spare = Arc::new(Semaphore::new(config.limits.node.spare_connections));
     let failure = failure_of(log.clone());
     let shutdown = async {
         tokio::select! {
@@ -92,25 +97,27 @@ pub async fn run(
     };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let slot = tokio::select! {
-            () = &mut shutdown => break,
-            slot = slots.clone().acquire_owned() => slot,
-        };
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => accepted,
         };
-        match (accepted, slot) {
-            (Ok((stream, _)), Ok(slot)) => {
-                tokio::spawn(serve_connection(stream, app.clone(), slot, stopped.clone()));
-            }
-            (Err(error), _) => {
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
                 // Out of files, or a connection that was gone before it was taken: neither is the listener's end.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
             }
-            (_, Err(_)) => break,
-        }
+        };
+        let (app, slot) = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Ok(slot) = slots.clone().acquire_owned() => (&app, slot),
+            Ok(slot) = spare.clone().acquire_owned() => (&full, slot),
+        };
+        let app = app.clone();
+        tokio::spawn(serve_connection(stream, app, slot, stopped.clone()));
     }
     shared.is_ready.store(false, Ordering::Relaxed);
     drop(listener);
@@ -199,7 +206,7 @@ fn router(shared: Arc<Shared>, config: &Config) -> Router {
     let doors = Router::new()
         .route("/sync", get(open_sync))
         .route("/yjs/{*room}", get(open_yjs))
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .with_state(shared);
     match &config.serve {
@@ -207,6 +214,20 @@ fn router(shared: Arc<Shared>, config: &Config) -> Router {
         None => doors
             .fallback(async || (StatusCode::NOT_FOUND, "no such page; the doors are /sync and /yjs/ROOM\n")),
     }
+}
+
+/// All that a connection past the limit gets. It is closed after one answer, so that the next one gets one, too.
+fn router_when_full() -> Router {
+    async fn close(mut response: Response) -> Response {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+    let full = async || (StatusCode::SERVICE_UNAVAILABLE, "this relay has no room for more connections\n");
+    Router::new().route("/healthz", get(healthy)).fallback(full).layer(middleware::map_response(close))
+}
+
+async fn healthy() -> &'static str {
+    "ok\n"
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {

@@ -4,8 +4,11 @@
 mod support;
 
 use hither_relay::{config::Config, log::MemoryLog};
-use std::sync::Arc;
-use support::TestRelay;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use support::{SOON, TestRelay};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -29,6 +32,47 @@ async fn health_is_told() {
     assert_eq!(get(&relay, "/healthz", "").await.1, "ok\n");
     assert_eq!(get(&relay, "/readyz", "").await.1, "ready\n");
     assert!(get(&relay, "/nowhere", "").await.0.starts_with("http/1.1 404"));
+}
+
+/// What a stranger gets who wants in.
+async fn refusal(relay: &TestRelay, path: &str) -> u16 {
+    let mut request = format!("ws://{}{path}", relay.address).into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", "hither.v1".parse().unwrap());
+    match tokio_tungstenite::connect_async(request).await {
+        Err(Error::Http(answer)) => answer.status().as_u16(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn at_its_most_connections_a_relay_says_so_and_is_seen_to_live() {
+    let mut config = Config::default();
+    config.limits.node.connections = 3;
+    config.limits.node.spare_connections = 2;
+    let relay = TestRelay::with(Arc::new(MemoryLog::new()), config).await;
+    let mut members = vec![relay.member("r").await, relay.member("r").await, relay.member("r").await];
+    let told = async {
+        for _ in 0..5 {
+            assert_eq!(get(&relay, "/healthz", "").await.1, "ok\n");
+            assert!(get(&relay, "/readyz", "").await.0.starts_with("http/1.1 503"), "it takes nobody");
+            assert_eq!(refusal(&relay, "/sync").await, 503);
+            assert_eq!(refusal(&relay, "/yjs/r").await, 503);
+        }
+        // Whoever is in is not in the way of the next answer, even if it stays connected.
+        let mut idle = TcpStream::connect(relay.address).await.unwrap();
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        idle.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("ok\n"), "{answer}");
+    };
+    tokio::time::timeout(SOON, told).await.expect("answers in time");
+    members.truncate(1);
+    let left = Instant::now();
+    while !get(&relay, "/readyz", "").await.0.starts_with("http/1.1 200") {
+        assert!(left.elapsed() < SOON, "the place of who has left stays taken");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    relay.member("r").await;
 }
 
 #[tokio::test]
