@@ -125,14 +125,15 @@ pub struct NodeLimits {
     /// there is no room. Whoever watches the relay sees that it is full and not that it is dead; those who come
     /// while all of these are taken wait.
     pub spare_connections: usize,
-    /// Rooms in memory at once; past it joins are refused with Busy.
+    /// Rooms in memory at once. Past it those that nobody is in are forgotten, the longest idle first; when there are
+    /// none, joins are refused with Busy.
     pub rooms: usize,
     /// Members of one room; past it joins are refused with Busy. Every edit is sent this many times.
     pub members_per_room: usize,
     /// Log reads at once, over all rooms: enough to keep a disk busy, few enough to bound the pages in memory
     /// (64 × 256 KiB = 16 MiB, snapshots besides).
     pub reads: usize,
-    /// How long an empty room stays in memory, so that a reload of a page finds it warm.
+    /// How long an empty room stays in memory while there is space, so that a reload of a page finds it warm.
     pub linger: Duration,
 }
 

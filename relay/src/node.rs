@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A room without members and work costs nothing but its memory, and is forgotten after a while. Lock order:
-//! rooms, room, then the leaves (outboxes, alarms). No lock is held across an await.
+//! rooms, room, then the leaves (outboxes, alarms, idle). No lock is held across an await.
 
 use crate::{
     compaction::Compactor,
@@ -59,6 +59,8 @@ pub struct Node {
     started: Instant,
     reads: Semaphore,
     alarms: Mutex<BTreeSet<(Millis, RoomName)>>,
+    /// Rooms that linger, by when they became idle: the first to go where others need the room.
+    idle: Mutex<BTreeSet<(Millis, RoomName)>>,
     alarm_moved: Arc<Notify>,
     runtime: Handle,
 }
@@ -97,6 +99,11 @@ impl CellState {
         if !self.room.knows(member) {
             self.outboxes.remove(&member);
         }
+    }
+
+    /// Whether the node may forget this room.
+    fn is_over(&self) -> bool {
+        self.room.is_gone() || self.room.is_idle()
     }
 
     /// Another may have this member's turn, unless the log is being read for it.
@@ -174,6 +181,7 @@ impl Node {
             started: Instant::now(),
             reads: Semaphore::new(limits.node.reads),
             alarms: Mutex::default(),
+            idle: Mutex::default(),
             alarm_moved: Arc::default(),
             runtime: Handle::current(),
         });
@@ -252,7 +260,7 @@ impl Node {
             if state.room.member_count() >= self.limits.node.members_per_room {
                 return Err(JoinError::Members);
             }
-            state.idle_since = None;
+            self.wake_up(&cell.name, &mut state);
             state.outboxes.insert(member, outbox.clone());
             state.room.handle_join(Join { member, peer, kind, access, cursor }, self.now());
             cell.execute(&mut state);
@@ -266,7 +274,7 @@ impl Node {
         if let Some(cell) = rooms.get(name) {
             return Ok(cell.clone());
         }
-        if rooms.len() >= self.limits.node.rooms {
+        if rooms.len() >= self.limits.node.rooms && !self.evict(&mut rooms) {
             return Err(JoinError::Rooms);
         }
         let room = Room::new(name.clone(), Channel(self.number()), Epoch(random()), self.limits.room);
@@ -284,12 +292,34 @@ impl Node {
         Ok(cell)
     }
 
+    /// Forgets the room that has been idle for longest, if there is one.
+    fn evict(&self, rooms: &mut HashMap<RoomName, Arc<RoomCell>>) -> bool {
+        loop {
+            let Some((_, name)) = lock(&self.idle).pop_first() else { return false };
+            let Some(cell) = rooms.get(&name).cloned() else { continue };
+            let mut state = lock(&cell.state);
+            // Somebody may be on the way in, and has this room's lock before us or finds it forgotten.
+            if state.idle_since.is_some() && state.is_over() {
+                state.is_forgotten = true;
+                rooms.remove(&name);
+                return true;
+            }
+        }
+    }
+
+    fn wake_up(&self, name: &RoomName, state: &mut CellState) {
+        if let Some(since) = state.idle_since.take() {
+            lock(&self.idle).remove(&(since, name.clone()));
+        }
+    }
+
     /// Forgets a room, if `may` still says so under all locks.
     fn forget(&self, cell: &Arc<RoomCell>, may: impl FnOnce(&CellState) -> bool) {
         let mut rooms = lock(&self.rooms);
         let mut state = lock(&cell.state);
         if may(&state) {
             state.is_forgotten = true;
+            self.wake_up(&cell.name, &mut state);
             if rooms.get(&cell.name).is_some_and(|known| Arc::ptr_eq(known, cell)) {
                 rooms.remove(&cell.name);
             }
@@ -459,15 +489,23 @@ impl RoomCell {
             state.has_appender = true;
             self.node.runtime.spawn(self.clone().append());
         }
-        let now = || self.node.now();
-        if state.room.is_gone() || state.room.is_idle() {
-            let since = *state.idle_since.get_or_insert_with(now);
+        if state.is_over() {
+            let since = state.idle_since.unwrap_or_else(|| self.fall_idle(state));
             let linger =
                 if state.room.is_gone() { 0 } else { self.node.limits.node.linger.as_millis() as u64 };
             self.arm(state, Millis(since.0 + linger));
         } else if let Some(at) = state.room.poll_timeout() {
             self.arm(state, at);
         }
+    }
+
+    fn fall_idle(&self, state: &mut CellState) -> Millis {
+        let now = self.node.now();
+        if !state.is_forgotten {
+            state.idle_since = Some(now);
+            lock(&self.node.idle).insert((now, self.name.clone()));
+        }
+        now
     }
 
     fn arm(&self, state: &mut CellState, at: Millis) {

@@ -196,6 +196,43 @@ async fn members_of_a_room_are_accepted_at_the_limit_and_refused_one_past_it() {
     }
 }
 
+#[tokio::test]
+async fn rooms_that_nobody_is_in_are_in_nobodys_way() {
+    let mut config = Config::default();
+    config.limits.node.rooms = 3;
+    let relay = TestRelay::with(Arc::new(MemoryLog::new()), config).await;
+    let _alice = relay.member("r").await;
+    let mut visitor = relay.client().await;
+    let mut channels = Vec::new();
+    // All of them would linger for ten seconds.
+    for index in 0..20 {
+        let room = RoomName::new(&format!("r{index}")).unwrap();
+        visitor.say(&ClientFrame::Join { room, token: Bytes::new(), cursor: None }).await;
+        match visitor.next().await {
+            RelayFrame::Joined(joined) => channels.push(joined.channel),
+            other => panic!("room {index}: {other:?}"),
+        }
+        if index > 0 {
+            visitor.say(&ClientFrame::Leave { channel: channels.remove(0) }).await;
+        }
+    }
+    let _bob = relay.member("r").await;
+    let mut carol = relay.client().await;
+    for _ in 0..2 {
+        let room = RoomName::new("another").unwrap();
+        carol.say(&ClientFrame::Join { room, token: Bytes::new(), cursor: None }).await;
+        match carol.next().await {
+            RelayFrame::Joined(joined) => carol.say(&ClientFrame::Leave { channel: joined.channel }).await,
+            other => panic!("{other:?}"),
+        }
+    }
+    // "r" has people, one of the visitor's has her, and now this one has its owner.
+    let _dave = relay.member("daves").await;
+    let room = RoomName::new("one too many").unwrap();
+    carol.say(&ClientFrame::Join { room, token: Bytes::new(), cursor: None }).await;
+    assert!(matches!(carol.next().await, RelayFrame::Refused { code: 4502, .. }));
+}
+
 /// [P2]
 #[tokio::test]
 async fn an_update_is_accepted_at_the_limit_and_nacked_one_past_it() {
