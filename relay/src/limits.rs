@@ -83,6 +83,9 @@ pub struct SocketLimits {
     /// longest time for what is queued before a close. With the interval at which this is looked at it stays
     /// below 30 s.
     pub gone_after: Duration,
+    /// Pings of the WebSocket, of 125 bytes at most, that a socket may send while it does not take what is there for
+    /// it; past it the socket is closed with Busy. Once a second for an hour.
+    pub pings: usize,
     /// How long a message may be under way, in either direction, while its bytes count as a sign of life: 8 MiB
     /// at 112 kbit/s. Whoever sends one byte now and then is gone after this.
     pub message_within: Duration,
@@ -107,6 +110,7 @@ impl Default for SocketLimits {
             reads_per_turn: 32,
             ping_after: Duration::from_secs(10),
             gone_after: Duration::from_secs(25),
+            pings: 3_600,
             message_within: Duration::from_secs(600),
             close_within: Duration::from_secs(3),
             hello_within: Duration::from_secs(10),

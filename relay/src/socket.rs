@@ -81,6 +81,8 @@ pub(crate) async fn drive(
         limits,
         queue: VecDeque::new(),
         fed_bytes: 0,
+        is_unflushed: false,
+        pings: 0,
         blocked: None,
         closing: None,
         traffic,
@@ -132,6 +134,10 @@ struct Task<'a, D> {
     queue: VecDeque<Bytes>,
     /// Given to the WebSocket and not flushed yet.
     fed_bytes: usize,
+    /// Whether the WebSocket may have anything to flush, be it its own answers to pings.
+    is_unflushed: bool,
+    /// Pings heard since the peer had taken everything. The WebSocket answers them by itself, behind what is there.
+    pings: usize,
     /// Since when the peer has not taken what is there for it.
     blocked: Option<Instant>,
     /// Wanted as soon as everything before it is written, and at this time.
@@ -213,15 +219,18 @@ impl<D: Door> Task<'_, D> {
             }
             let (message, bytes) = next_message(&mut self.queue, framing, self.limits.coalesce_bytes);
             self.fed_bytes += bytes;
+            self.is_unflushed = true;
             socket.as_mut().start_send(Message::Binary(message)).map_err(|_| Broken)?;
         }
-        if self.fed_bytes > 0 {
+        if self.is_unflushed {
             match socket.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Err(Broken),
                 Poll::Pending => return Ok(false),
             }
             self.said = Instant::now();
+            self.is_unflushed = false;
+            self.pings = 0;
             for (seat, turn) in self.outbox.written(std::mem::take(&mut self.fed_bytes)) {
                 seat.drained(turn);
             }
@@ -257,7 +266,8 @@ impl<D: Door> Task<'_, D> {
             let handled = match message {
                 Message::Binary(bytes) => door.handle_message(bytes),
                 Message::Text(_) => Err(Closing::new(CloseCode::Malformed, "a text message")),
-                Message::Ping(_) | Message::Pong(_) => Ok(()),
+                Message::Ping(_) => self.handle_ping(),
+                Message::Pong(_) => Ok(()),
                 Message::Close(_) => return Poll::Ready(Ended::Gone),
             };
             if let Err(closing) = handled {
@@ -266,6 +276,16 @@ impl<D: Door> Task<'_, D> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// The WebSocket has an answer for it.
+    fn handle_ping(&mut self) -> Result<(), Closing> {
+        self.is_unflushed = true;
+        self.pings += 1;
+        if self.blocked.is_some() && self.pings > self.limits.pings {
+            return Err(Closing::new(CloseCode::Busy, "the answers to too many pings are not read"));
+        }
+        Ok(())
     }
 
     /// Looks at the silence.
@@ -290,7 +310,7 @@ impl<D: Door> Task<'_, D> {
                 Ping::WebSocket => {
                     // If it cannot be sent, the silence will end the socket.
                     let _ = Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new()));
-                    self.fed_bytes += 1;
+                    self.is_unflushed = true;
                 }
             }
         }

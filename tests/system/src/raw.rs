@@ -15,6 +15,7 @@ use hither_relay::log::RoomLog;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -81,6 +82,12 @@ impl Raw {
     pub async fn offers(&mut self, message: Bytes) -> bool {
         let sent = self.socket.send(Message::Binary(message));
         matches!(tokio::time::timeout(Duration::from_millis(500), sent).await, Ok(Ok(())))
+    }
+
+    /// Writes bytes beneath the WebSocket; whether the relay takes them, at once or after a moment.
+    pub async fn offers_beneath(&mut self, bytes: &[u8]) -> bool {
+        let written = self.socket.get_mut().write_all(bytes);
+        matches!(tokio::time::timeout(Duration::from_millis(500), written).await, Ok(Ok(())))
     }
 
     /// The next frame; pings are answered.

@@ -128,6 +128,23 @@ async fn a_client_that_pings_and_reads_nothing_costs_little() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_whose_websocket_pings_and_reads_nothing_costs_little() {
+    let mut scene = Scene::set().await;
+    let mut raw = Raw::stock(scene.relay.address(), "r").await;
+    scene.begins();
+    // The largest that there is; a mask of zeros changes nothing.
+    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'p'; 125]].concat();
+    let pings = ping.repeat(2_000);
+    for _ in 0..1_000 {
+        if !raw.offers_beneath(&pings).await {
+            break;
+        }
+        scene.holds_little();
+    }
+    scene.is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_joins_everything_and_reads_nothing_costs_little() {
     let mut scene = Scene::set().await;
     let (mut writer, _) = Raw::greeted(&scene.relay.url()).await;
