@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   limit ─┬─ an eighth: tables that the store keeps open (16 to 512)
-//!          ├─ 128: whatever else the store, compaction, logs and the listener open
+//!          ├─ 192: whatever else the store, compaction, logs and the listener open, and who is told that it is full
 //!          └─ the rest: connections
 //! ```
 //! A store that cannot open a file in the middle of a commit or a flush is closed for writing, and the relay ends. So
@@ -12,10 +12,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Open at once besides connections and the tables that are kept open: a table for each of the 64 reads of the log
 /// (`NodeLimits::reads`) that does not find its own among those, up to 30 that are merged, journals, three pipes to and
-/// from the process that compacts, the runtime, the listener, standard streams and logs.
-const OTHERS: u64 = 128;
+/// from the process that compacts, the runtime, the listener, standard streams and logs; and the 64 connections
+/// (`NodeLimits::spare_connections`) that hear that there is no room for them.
+const OTHERS: u64 = 192;
 /// The lowest limit that leaves a connection and its page.
-pub(super) const FEWEST: u64 = 148;
+pub(super) const FEWEST: u64 = 221;
 
 /// Lets this process open as many files as it is allowed to allow itself; how many that is.
 pub(super) fn raise_limit() -> u64 {
@@ -44,9 +45,9 @@ mod tests {
 
     #[test]
     fn the_store_gets_its_share_whatever_the_limit() {
-        assert_eq!((tables(256), connections(256, 1)), (32, 96));
-        assert_eq!((tables(1024), connections(1024, 1)), (128, 768));
-        assert_eq!((tables(1 << 20), connections(1 << 20, 2)), (512, ((1 << 20) - 640) / 2));
+        assert_eq!((tables(256), connections(256, 1)), (32, 32));
+        assert_eq!((tables(1024), connections(1024, 1)), (128, 704));
+        assert_eq!((tables(1 << 20), connections(1 << 20, 2)), (512, ((1 << 20) - 704) / 2));
         assert_eq!((connections(FEWEST, 2), connections(FEWEST - 1, 2)), (1, 0));
         assert_eq!(connections(0, 1), 0);
     }
