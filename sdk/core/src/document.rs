@@ -197,7 +197,7 @@ impl Document {
         self.settle(touched, &mut patch);
         self.open_walked_texts(&[]);
         let is_lost = self.nodes.lock().take_lost();
-        if self.is_misread {
+        if std::mem::take(&mut self.is_misread) {
             self.read_anew();
         } else if !is_lost {
             return (patch.finish(), errors);
@@ -212,12 +212,12 @@ impl Document {
         // Handles are not given out twice.
         let nodes = self.nodes.lock().successor();
         let mut anew = Self::begin(self.writer, &self.declared, nodes);
-        if let Ok(scan) = scan::scan(&all) {
-            anew.integrate(&[(&all, &scan)]);
+        let Ok(scan) = scan::scan(&all) else { return };
+        if anew.integrate(&[(&all, &scan)]).1.is_empty() {
+            anew.waiting.append(&mut self.waiting);
+            anew.released.append(&mut self.released);
+            *self = anew;
         }
-        anew.waiting.append(&mut self.waiting);
-        anew.released.append(&mut self.released);
-        *self = anew;
     }
 
     fn integrate_all(&mut self, updates: &[(&[u8], &Scan)]) -> Vec<IntegrateError> {
