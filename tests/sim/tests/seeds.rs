@@ -174,6 +174,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
         3_724_281_277_223_834,
         "edits of a closed room waited a minute for a disk that was well again, and passed for quiet",
     ),
+    (
+        1_651_822_465_184_546,
+        "a room read a disk that had lost everything once more, and went on to say that it is saved",
+    ),
 ];
 
 #[test]

@@ -34,8 +34,11 @@ impl Room {
         };
         match stored {
             Ok(stored) => {
+                // A disk that can be read once more may still refuse, or have lost, what was to be written.
+                if self.phase != Phase::Open {
+                    self.trouble = None;
+                }
                 self.phase = Phase::Open;
-                self.trouble = None;
                 for patch in self.adopt(now, stored, out) {
                     if was_ready {
                         self.tell_patch(patch, out);
