@@ -5,9 +5,9 @@
 //! never forget what was deleted.
 //!
 //! [`compact`] is a pure function of bytes. It gives a snapshot only if it can vouch for it: its own
-//! output is scanned again and must hold exactly the ids of its inputs and all of their deletions. It may
-//! hold more deletions, as every client's document would: what loses against a concurrent write, and what
-//! was in a deleted container. If it cannot vouch, the room keeps working from its raw log.
+//! output is scanned again and must hold exactly the ids of its inputs and all of their deletions, those of what
+//! nobody has written among them. It may hold more deletions, as every client's document would: what loses against a
+//! concurrent write, and what was in a deleted container. If it cannot vouch, the room keeps working from its raw log.
 //!
 //! [`Compactor`] decides when, one room at a time.
 
@@ -15,6 +15,7 @@ mod compactor;
 pub mod process;
 
 use std::{
+    ops::Range,
     thread,
     time::{Duration, Instant},
 };
@@ -22,6 +23,7 @@ use std::{
 use crate::panicked;
 use hither_protocol::{
     contents::Contents,
+    id_set::IdSet,
     limits::MAX_SNAPSHOT_BYTES,
     scan::{ScanError, scan},
 };
@@ -140,14 +142,16 @@ fn run(inputs: &[&[u8]], limits: &CompactionLimits) -> Result<Vec<u8>, Compactio
         _ => Ok(()),
     };
 
-    let mut contents = Contents::new();
+    let (mut contents, mut needs) = (Contents::new(), IdSet::new());
     for (index, input) in inputs.iter().enumerate() {
         let scan = scan(input).map_err(|cause| CompactionError::Malformed { index, cause })?;
         contents.absorb(&scan);
+        needs.merge(&scan.needs);
     }
     // A hole in a client's ids means that something waits. Found here because it is cheap here: a document
     // merges what waits again and again.
-    if contents.inserts.iter().any(|(_, ranges)| ranges.len() != 1 || ranges[0].start != 0) {
+    let is_hole = |(_, ranges): (u64, &[Range<u32>])| ranges.len() != 1 || ranges[0].start != 0;
+    if contents.inserts.iter().any(is_hole) || !contents.inserts.covers(&needs) {
         return Err(CompactionError::Missing);
     }
 
@@ -176,12 +180,8 @@ fn run(inputs: &[&[u8]], limits: &CompactionLimits) -> Result<Vec<u8>, Compactio
         }
     }
     in_time()?;
-    let transaction = doc.transact();
-    if transaction.has_missing_updates() {
-        return Err(CompactionError::Missing);
-    }
-    let snapshot = transaction.encode_state_as_update_v1(&StateVector::default());
-    drop(transaction);
+    // Deletions of what is not there (yet) are among it: anybody may write some, and they must not stop this for good.
+    let snapshot = doc.transact().encode_state_as_update_v1(&StateVector::default());
     vouch(&contents, &snapshot)?;
     Ok(snapshot)
 }
@@ -202,8 +202,13 @@ fn vouch(inputs: &Contents, snapshot: &[u8]) -> Result<(), CompactionError> {
     if !scan.deletes.covers(&inputs.deletes) {
         return unfaithful("a deletion is missing");
     }
-    if !scan.inserts.covers(&scan.deletes) {
-        return unfaithful("it deletes what it does not hold");
+    let mut known = scan.inserts;
+    if !known.covers(&scan.needs) {
+        return unfaithful("it stands on what it does not hold");
+    }
+    known.merge(&inputs.deletes);
+    if !known.covers(&scan.deletes) {
+        return unfaithful("it deletes what nobody knows");
     }
     Ok(())
 }
