@@ -82,7 +82,7 @@ async fn rooms_are_read_and_written_by_path() {
 
     terminal.fails(&["get", "board", "nowhere"], 4, "nothing at nowhere").await;
     terminal.fails(&["delete", "board", "cards/9"], 4, "nothing at cards/9").await;
-    terminal.fails(&["set", "board", "title", "Plans"], 1, "a text needs quotes").await;
+    terminal.fails(&["set", "board", "title", "Plans"], 1, "a string needs its quotes").await;
     terminal.fails(&["push", "board", "title", "1"], 1, "there is no container at /title").await;
     terminal.fails(&["set", "board", "cards/x", "1"], 1, "no place in the list /cards of 1").await;
     terminal.fails(&["frobnicate"], 2, "unrecognized subcommand").await;
