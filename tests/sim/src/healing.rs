@@ -161,8 +161,10 @@ impl World {
                     && status.local == Local::Saved
                     && match status.server {
                         Server::Saved => true,
+                        // What was on a disk that was emptied is in the tab's memory only, until it writes again.
                         Server::Pending { count, .. } => {
-                            count <= self.stranded(&open.name).rows(tab.disk) as u64
+                            session.disk_life != self.disks[tab.disk].life
+                                || count <= self.stranded(&open.name).rows(tab.disk) as u64
                         }
                         Server::Refused { .. } => false,
                     };

@@ -178,6 +178,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
         1_651_822_465_184_546,
         "a room read a disk that had lost everything once more, and went on to say that it is saved",
     ),
+    (3_000_016_426, "edits that stand on what is lost, of a disk that was emptied since, passed for unrest"),
 ];
 
 #[test]
