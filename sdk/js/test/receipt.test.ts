@@ -1,27 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { FakeEngine, fakeClient, ONLINE, turn } from "./support/engine.js";
-
-interface Todos {
-	todos: { title: string; done: boolean }[];
-	other: { deep: { n: number } };
-	note: string;
-}
-
-const initial = (): Todos => ({
-	todos: [
-		{ title: "milk", done: false },
-		{ title: "tea", done: false },
-	],
-	other: { deep: { n: 1 } },
-	note: "",
-});
-
-async function open(options: Parameters<typeof fakeClient>[0] = {}) {
-	const client = fakeClient(options);
-	const room = await client.open<Todos>("board", { initial: initial() });
-	await turn();
-	return { client, room, engine: FakeEngine.latest, remote: FakeEngine.latest.room("board") };
-}
+import { ONLINE, turn } from "./support/engine.js";
+import { open } from "./support/todos.js";
 
 afterEach(() => {
 	vi.restoreAllMocks();

@@ -2,28 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { isHitherError } from "../src/error.js";
 import { text } from "../src/text.js";
 import { FakeEngine, fakeClient, ONLINE, turn } from "./support/engine.js";
-
-interface Todos {
-	todos: { title: string; done: boolean }[];
-	other: { deep: { n: number } };
-	note: string;
-}
-
-const initial = (): Todos => ({
-	todos: [
-		{ title: "milk", done: false },
-		{ title: "tea", done: false },
-	],
-	other: { deep: { n: 1 } },
-	note: "",
-});
-
-async function open(options: Parameters<typeof fakeClient>[0] = {}) {
-	const client = fakeClient(options);
-	const room = await client.open<Todos>("board", { initial: initial() });
-	await turn();
-	return { client, room, engine: FakeEngine.latest, remote: FakeEngine.latest.room("board") };
-}
+import { initial, open, type Todos } from "./support/todos.js";
 
 const reported: unknown[] = [];
 
